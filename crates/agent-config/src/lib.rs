@@ -1,0 +1,1 @@
+//! Configuration: sections, layers, validation, secrets, units.

@@ -1,0 +1,1 @@
+//! The agent: loop, sessions, tools, permissions, compaction.

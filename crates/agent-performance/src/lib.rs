@@ -1,0 +1,1 @@
+//! Measuring, pooling, lifecycle: what keeps the agent fast, small and stoppable.

@@ -1,0 +1,1 @@
+//! A Messages API server with scripted answers and injectable faults.

@@ -1,0 +1,1 @@
+//! Runs Claude as an agent: fast, small, observable and safe.

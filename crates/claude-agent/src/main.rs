@@ -1,0 +1,2 @@
+//! The `claude-agent` command.
+fn main() {}
