@@ -1,0 +1,1 @@
+//! The folder that an agent works in.
