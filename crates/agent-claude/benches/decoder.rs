@@ -1,0 +1,2 @@
+//! Decoder benchmark.
+fn main() {}

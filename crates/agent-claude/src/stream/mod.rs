@@ -1,0 +1,1 @@
+//! Bytes to events, events to a message.
