@@ -1,0 +1,205 @@
+use std::error::Error;
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper_util::client::legacy::connect::capture_connection;
+use hyper_util::client::legacy::{Client, Error as HyperError};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+
+use super::body::{Place, PooledBody};
+use super::connector::{ConnectError, Connector};
+use super::origin::Origin;
+use super::stats::{ConnectionUses, Counters};
+use super::tls::Tls;
+use super::{ConnectFailure, ConnectionPoolConfig, PoolError, SendError};
+
+/// Requests that may wait for a connection to one host. A waiting request holds its body in memory, and a longer
+/// queue than this would not be served within any sensible wait.
+const MAX_WAITING_PER_HOST: usize = 256;
+
+/// Sends requests to one origin. Shared by everyone who asked the pool for that origin.
+pub struct HttpClient {
+    origin: Origin,
+    client: Client<Connector, Full<Bytes>>,
+    places: Arc<Semaphore>,
+    limit: usize,
+    waiting: AtomicUsize,
+    counters: Arc<Counters>,
+    default_limits: SendLimits,
+}
+
+/// How long each step of a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendLimits {
+    /// Waiting for a place among the connections to the host.
+    pub acquire: Duration,
+    /// From there to an open connection; a reused one takes no time.
+    pub connect: Duration,
+    /// From there to the head of the response.
+    pub head: Duration,
+}
+
+impl HttpClient {
+    pub(super) fn new(origin: Origin, config: &ConnectionPoolConfig, tls: Arc<Tls>, counters: Arc<Counters>) -> Self {
+        let limit = config.max_connections_per_host.clamp(1, Semaphore::MAX_PERMITS);
+        let connector = Connector::new(
+            tls,
+            Arc::new(Semaphore::new(limit)),
+            Arc::clone(&counters),
+            config.connection_timeout,
+            config.tcp_keepalive,
+        );
+        // Connection tasks are owned by their sockets: each ends when its socket closes, and all sockets close
+        // when this client and the last body are dropped.
+        #[expect(clippy::disallowed_methods, reason = "this is the place that the lint sends everyone to")]
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(config.idle_timeout)
+            .pool_max_idle_per_host(config.max_idle_connections.min(limit))
+            .pool_timer(TokioTimer::new())
+            // A pooled connection that the server closed meanwhile is replaced when nothing of the request was sent.
+            .retry_canceled_requests(true)
+            .build(connector);
+        HttpClient {
+            origin,
+            client,
+            places: Arc::new(Semaphore::new(limit)),
+            limit,
+            waiting: AtomicUsize::new(0),
+            counters,
+            default_limits: SendLimits {
+                acquire: config.acquire_timeout,
+                connect: config.connection_timeout,
+                head: config.request_timeout,
+            },
+        }
+    }
+
+    /// The pool's limits, as `send` uses them.
+    pub fn default_limits(&self) -> SendLimits {
+        self.default_limits
+    }
+
+    /// [`send_within`](Self::send_within) the pool's configured limits.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<PooledBody>, SendError> {
+        self.send_within(request, self.default_limits).await
+    }
+
+    /// Sends `request` (its URI absolute) and returns at the head of the response.
+    ///
+    /// Dropping the future gives the request up in any state; a connection with a request on it is closed. No limit of
+    /// time or size applies to the body: that is the reader's to set.
+    ///
+    /// # Errors
+    /// See [`SendError`]. A connection of `connect` longer than the pool's `connection_timeout` is cut to that.
+    pub async fn send_within(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        limits: SendLimits,
+    ) -> Result<Response<PooledBody>, SendError> {
+        if Origin::of(request.uri()).as_ref() != Ok(&self.origin) {
+            return Err(SendError::WrongOrigin {
+                origin: self.origin.to_string(),
+                uri: request.uri().to_string(),
+            });
+        }
+        let permit = self.place(limits.acquire).await?;
+        let mut connection = capture_connection(&mut request);
+        let mut response = pin!(self.client.request(request));
+        let early = tokio::select! {
+            biased;
+            response = &mut response => Some(response),
+            _ = connection.wait_for_connection_metadata() => None,
+            () = tokio::time::sleep(limits.connect) => {
+                return Err(self.connect_error(ConnectFailure::TimedOut, None));
+            }
+        };
+        let in_flight = self.counters.request_began();
+        let response = match early {
+            Some(response) => response,
+            None => timeout(limits.head, response).await.map_err(|_| SendError::HeadTimeout {
+                origin: self.origin.to_string(),
+                after: limits.head,
+            })?,
+        };
+        let response = response.map_err(|error| self.classify(error))?;
+        if let Some(uses) = response.extensions().get::<ConnectionUses>() {
+            self.counters.response_came(uses);
+        }
+        let place = Place { _permit: permit, _in_flight: in_flight };
+        Ok(response.map(|body| PooledBody::new(body, place)))
+    }
+
+    async fn place(&self, within: Duration) -> Result<OwnedSemaphorePermit, PoolError> {
+        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(permit);
+        }
+        self.counters.waited();
+        let waiting = Waiting::enter(&self.waiting);
+        let begun = Instant::now();
+        if waiting.position <= MAX_WAITING_PER_HOST
+            && let Ok(Ok(permit)) = timeout(within, Arc::clone(&self.places).acquire_owned()).await
+        {
+            return Ok(permit);
+        }
+        Err(PoolError::Exhausted {
+            origin: self.origin.to_string(),
+            limit: self.limit,
+            waiting: self.waiting.load(Ordering::Relaxed),
+            waited: begun.elapsed(),
+        })
+    }
+
+    fn classify(&self, error: HyperError) -> SendError {
+        let mut next: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(cause) = next {
+            if let Some(failed) = cause.downcast_ref::<ConnectError>() {
+                return self.connect_error(failed.failure, failed.cause.clone());
+            }
+            next = cause.source();
+        }
+        SendError::Broken { origin: self.origin.to_string(), source: Arc::new(error) }
+    }
+
+    fn connect_error(
+        &self,
+        failure: ConnectFailure,
+        source: Option<Arc<dyn Error + Send + Sync>>,
+    ) -> SendError {
+        SendError::Connect { origin: self.origin.to_string(), failure, source }
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient").field("origin", &self.origin).field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+/// One request in the queue; leaves it however its wait ends.
+struct Waiting<'a> {
+    count: &'a AtomicUsize,
+    position: usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn enter(count: &'a AtomicUsize) -> Self {
+        Waiting { count, position: count.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}

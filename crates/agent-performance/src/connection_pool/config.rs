@@ -1,0 +1,41 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Limits and times of an [`HttpConnectionPool`](super::HttpConnectionPool).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionPoolConfig {
+    /// Connections to one origin, in use and idle together. Enforced; at least 1.
+    pub max_connections_per_host: usize,
+    /// Idle connections kept for reuse, per origin.
+    pub max_idle_connections: usize,
+    /// An idle connection is closed after this.
+    pub idle_timeout: Duration,
+    /// Name lookup, TCP and TLS together.
+    pub connection_timeout: Duration,
+    /// From the request on a connection to the head of its response, where the caller sets no other.
+    pub request_timeout: Duration,
+    /// How long a request waits for its turn when all connections are busy.
+    pub acquire_timeout: Duration,
+    /// TCP keep-alive probes start after this much silence.
+    pub tcp_keepalive: Duration,
+    /// For HTTP/2 connections. Without effect while the pool speaks HTTP/1.1 only.
+    pub http2_keep_alive_interval: Duration,
+    /// PEM file with certificate authorities trusted in addition to the system's.
+    pub ca_bundle: Option<PathBuf>,
+}
+
+impl Default for ConnectionPoolConfig {
+    fn default() -> Self {
+        ConnectionPoolConfig {
+            max_connections_per_host: 10,
+            max_idle_connections: 20,
+            idle_timeout: Duration::from_secs(30),
+            connection_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(120),
+            acquire_timeout: Duration::from_secs(30),
+            tcp_keepalive: Duration::from_secs(60),
+            http2_keep_alive_interval: Duration::from_secs(10),
+            ca_bundle: None,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Makes connections: a permit, a name, TCP, and TLS where the scheme wants it. The one place all of them pass.
+
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::Scheme;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tower_service::Service;
+
+use super::ConnectFailure;
+use super::io::{PooledIo, Stream};
+use super::stats::Counters;
+use super::tls::Tls;
+
+/// What hyper gets as the cause when no connection came about.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", cause.as_ref().map_or_else(|| format!("{failure:?}"), ToString::to_string))]
+pub(super) struct ConnectError {
+    pub(super) failure: ConnectFailure,
+    pub(super) cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+#[derive(Clone)]
+pub(super) struct Connector {
+    tcp: HttpConnector<Resolver>,
+    tls: Arc<Tls>,
+    permits: Arc<Semaphore>,
+    counters: Arc<Counters>,
+    timeout: Duration,
+}
+
+impl Connector {
+    pub(super) fn new(
+        tls: Arc<Tls>,
+        permits: Arc<Semaphore>,
+        counters: Arc<Counters>,
+        timeout: Duration,
+        keepalive: Duration,
+    ) -> Self {
+        let mut tcp = HttpConnector::new_with_resolver(Resolver);
+        tcp.enforce_http(false);
+        // Requests and events are small and waited for; batching them only adds delay.
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(keepalive));
+        Connector { tcp, tls, permits, counters, timeout }
+    }
+
+    async fn connect(mut self, uri: Uri) -> Result<TokioIo<PooledIo>, ConnectError> {
+        // Outside the timeout: this waits for another of our connections to close, not for the network. It ends when
+        // the request gives up, because that drops this future.
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.map_err(|closed| ConnectError::new(ConnectFailure::Unreachable, closed))?;
+        let stream = match tokio::time::timeout(self.timeout, self.open(uri)).await {
+            Ok(stream) => stream?,
+            Err(_) => return Err(ConnectError { failure: ConnectFailure::TimedOut, cause: None }),
+        };
+        Ok(TokioIo::new(PooledIo::new(stream, self.counters.connection_opened(), permit)))
+    }
+
+    async fn open(&mut self, uri: Uri) -> Result<Stream, ConnectError> {
+        let secure = uri.scheme() == Some(&Scheme::HTTPS);
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let tcp: TcpStream = self.tcp.call(uri).await.map_err(ConnectError::tcp)?.into_inner();
+        if !secure {
+            return Ok(Stream::Plain(tcp));
+        }
+        let name = ServerName::try_from(host).map_err(ConnectError::tls)?;
+        let connector = self.tls.connector().await.map_err(ConnectError::tls)?;
+        let stream = connector.connect(name, tcp).await.map_err(ConnectError::tls)?;
+        Ok(Stream::Tls(Box::new(stream)))
+    }
+}
+
+impl ConnectError {
+    fn new(failure: ConnectFailure, cause: impl Error + Send + Sync + 'static) -> Self {
+        ConnectError { failure, cause: Some(Arc::new(cause)) }
+    }
+
+    fn tls(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self::new(ConnectFailure::Tls, cause)
+    }
+
+    fn tcp(cause: impl Error + Send + Sync + 'static) -> Self {
+        let mut failure = ConnectFailure::Unreachable;
+        let mut next: Option<&(dyn Error + 'static)> = Some(&cause);
+        while let Some(error) = next {
+            if error.is::<ResolveError>() {
+                failure = ConnectFailure::Dns;
+                break;
+            }
+            match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+                Some(io::ErrorKind::ConnectionRefused) => failure = ConnectFailure::Refused,
+                Some(io::ErrorKind::TimedOut) => failure = ConnectFailure::TimedOut,
+                _ => {}
+            }
+            next = error.source();
+        }
+        Self::new(failure, cause)
+    }
+}
+
+type Connecting = Pin<Box<dyn Future<Output = Result<TokioIo<PooledIo>, ConnectError>> + Send>>;
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<PooledIo>;
+    type Error = ConnectError;
+    type Future = Connecting;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(self.clone().connect(uri))
+    }
+}
+
+/// The system's resolver, with an error of its own: "no such host" needs another remedy than "no route".
+#[derive(Clone)]
+struct Resolver;
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct ResolveError(io::Error);
+
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = ResolveError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ResolveError>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), ResolveError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        Box::pin(async move {
+            // The port is set by the caller of the resolver.
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(ResolveError)?;
+            Ok(found.collect::<Vec<_>>().into_iter())
+        })
+    }
+}

@@ -1,0 +1,24 @@
+//! HTTP connections: limited per host, reused, counted; one connector for all of them.
+//!
+//! No ready-made client enforces a limit on connections, so two permits do it here: one is held by the request
+//! until its response body ends, the other lives inside the connection until its socket closes. HTTP/1.1 only.
+//! No redirects, no retries, no cookies: callers see what the server said.
+
+mod body;
+mod client;
+mod config;
+mod connector;
+mod error;
+mod io;
+mod origin;
+mod pool;
+mod stats;
+mod tls;
+
+
+pub use body::PooledBody;
+pub use client::{HttpClient, SendLimits};
+pub use config::ConnectionPoolConfig;
+pub use error::{ConnectFailure, PoolError, SendError};
+pub use pool::HttpConnectionPool;
+pub use stats::ConnectionPoolStats;

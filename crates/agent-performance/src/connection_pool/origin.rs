@@ -1,0 +1,75 @@
+use std::fmt;
+
+use http::Uri;
+use http::uri::{Authority, Scheme};
+
+use super::PoolError;
+
+/// Scheme, host and port: what connections are shared by. The key of every per-host limit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Origin {
+    scheme: Scheme,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// From a URL; its path and query do not matter.
+    pub(super) fn parse(text: &str) -> Result<Self, PoolError> {
+        let uri: Uri = text.parse().map_err(|_| invalid(text, "it is not a URL"))?;
+        Self::of(&uri).map_err(|reason| invalid(text, reason))
+    }
+
+    pub(super) fn of(uri: &Uri) -> Result<Self, &'static str> {
+        let scheme = uri.scheme().ok_or("it must begin with http:// or https://")?;
+        let default_port = match scheme {
+            s if *s == Scheme::HTTP => 80,
+            s if *s == Scheme::HTTPS => 443,
+            _ => return Err("it must begin with http:// or https://"),
+        };
+        let authority = uri.authority().ok_or("it names no host")?;
+        if authority.as_str().contains('@') {
+            return Err("it must not contain a user name or password");
+        }
+        Ok(Origin {
+            scheme: scheme.clone(),
+            host: authority.host().to_ascii_lowercase(),
+            port: authority.port_u16().or_else(|| no_port(authority, default_port)).ok_or("its port is wrong")?,
+        })
+    }
+}
+
+/// `port_u16` is `None` both without a port and with one that is out of range.
+fn no_port(authority: &Authority, default: u16) -> Option<u16> {
+    authority.port().is_none().then_some(default)
+}
+
+fn invalid(origin: &str, reason: &'static str) -> PoolError {
+    PoolError::InvalidOrigin { origin: origin.to_owned(), reason }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}:{}", self.scheme, self.host, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Origin;
+
+    #[test]
+    fn origins_are_normalised_and_bad_ones_say_why() {
+        let show = |text: &str| match Origin::parse(text) {
+            Ok(origin) => origin.to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(show("http://Example.COM/a/b?c"), "http://example.com:80");
+        assert_eq!(show("https://example.com"), "https://example.com:443");
+        assert_eq!(show("http://[::1]:8080"), "http://[::1]:8080");
+        assert!(show("ftp://example.com").contains("http://"));
+        assert!(show("example.com").contains("http://"));
+        assert!(show("http://a:99999").contains("is not a usable origin"));
+        assert!(show("http://user:pw@host").contains("password"));
+    }
+}
