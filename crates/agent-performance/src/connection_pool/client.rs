@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::body::{Place, PooledBody};
-use super::connector::{ConnectError, Connector};
+use super::connector::{ConnectError, Connector, wanted};
 use super::origin::Origin;
 use super::stats::{ConnectionUses, Counters};
 use super::tls::Tls;
@@ -48,7 +48,12 @@ pub struct SendLimits {
 }
 
 impl HttpClient {
-    pub(super) fn new(origin: Origin, config: &ConnectionPoolConfig, tls: Arc<Tls>, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(
+        origin: Origin,
+        config: &ConnectionPoolConfig,
+        tls: Arc<Tls>,
+        counters: Arc<Counters>,
+    ) -> Self {
         let limit = config.max_connections_per_host.clamp(1, Semaphore::MAX_PERMITS);
         let connector = Connector::new(
             tls,
@@ -59,7 +64,10 @@ impl HttpClient {
         );
         // Connection tasks are owned by their sockets: each ends when its socket closes, and all sockets close
         // when this client and the last body are dropped.
-        #[expect(clippy::disallowed_methods, reason = "this is the place that the lint sends everyone to")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the place that the lint sends everyone to"
+        )]
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(config.idle_timeout)
             .pool_max_idle_per_host(config.max_idle_connections.min(limit))
@@ -115,7 +123,7 @@ impl HttpClient {
         }
         let permit = self.place(limits.acquire).await?;
         let mut connection = capture_connection(&mut request);
-        let mut response = pin!(self.client.request(request));
+        let mut response = pin!(wanted(self.client.request(request)));
         let early = tokio::select! {
             biased;
             response = &mut response => Some(response),
@@ -127,16 +135,21 @@ impl HttpClient {
         let in_flight = self.counters.request_began();
         let response = match early {
             Some(response) => response,
-            None => timeout(limits.head, response).await.map_err(|_| SendError::HeadTimeout {
-                origin: self.origin.to_string(),
-                after: limits.head,
-            })?,
+            None => timeout(limits.head, response)
+                .await
+                .map_err(|_| SendError::HeadTimeout {
+                    origin: self.origin.to_string(),
+                    after: limits.head,
+                })?,
         };
         let response = response.map_err(|error| self.classify(error))?;
         if let Some(uses) = response.extensions().get::<ConnectionUses>() {
             self.counters.response_came(uses);
         }
-        let place = Place { _permit: permit, _in_flight: in_flight };
+        let place = Place {
+            _permit: permit,
+            _in_flight: in_flight,
+        };
         Ok(response.map(|body| PooledBody::new(body, place)))
     }
 
@@ -168,7 +181,10 @@ impl HttpClient {
             }
             next = cause.source();
         }
-        SendError::Broken { origin: self.origin.to_string(), source: Arc::new(error) }
+        SendError::Broken {
+            origin: self.origin.to_string(),
+            source: Arc::new(error),
+        }
     }
 
     fn connect_error(
@@ -176,13 +192,20 @@ impl HttpClient {
         failure: ConnectFailure,
         source: Option<Arc<dyn Error + Send + Sync>>,
     ) -> SendError {
-        SendError::Connect { origin: self.origin.to_string(), failure, source }
+        SendError::Connect {
+            origin: self.origin.to_string(),
+            failure,
+            source,
+        }
     }
 }
 
 impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpClient").field("origin", &self.origin).field("limit", &self.limit).finish_non_exhaustive()
+        f.debug_struct("HttpClient")
+            .field("origin", &self.origin)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
     }
 }
 
@@ -194,7 +217,10 @@ struct Waiting<'a> {
 
 impl<'a> Waiting<'a> {
     fn enter(count: &'a AtomicUsize) -> Self {
-        Waiting { count, position: count.fetch_add(1, Ordering::Relaxed) + 1 }
+        Waiting {
+            count,
+            position: count.fetch_add(1, Ordering::Relaxed) + 1,
+        }
     }
 }
 

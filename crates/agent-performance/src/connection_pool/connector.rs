@@ -24,6 +24,34 @@ use super::io::{PooledIo, Stream};
 use super::stats::Counters;
 use super::tls::Tls;
 
+tokio::task_local! {
+    /// Set while a request's own future is polled.
+    static WANTED: ();
+}
+
+/// Runs a request so that its connector knows somebody waits for it.
+///
+/// When a request takes over an idle connection, hyper goes on with the connection it had begun, in a task of its own.
+/// That is well while the network is at work; but one that still waits for a permit would wait, one more for
+/// each request, until some connection closes.
+pub(super) fn wanted<F: Future>(request: F) -> impl Future<Output = F::Output> {
+    WANTED.scope((), request)
+}
+
+async fn while_wanted<F: Future>(wait: F) -> Result<F::Output, ConnectError> {
+    let mut wait = std::pin::pin!(wait);
+    std::future::poll_fn(|cx| {
+        if WANTED.try_with(|()| ()).is_err() {
+            return Poll::Ready(Err(ConnectError {
+                failure: ConnectFailure::Unreachable,
+                cause: None,
+            }));
+        }
+        wait.as_mut().poll(cx).map(Ok)
+    })
+    .await
+}
+
 /// What hyper gets as the cause when no connection came about.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", cause.as_ref().map_or_else(|| format!("{failure:?}"), ToString::to_string))]
@@ -54,19 +82,33 @@ impl Connector {
         // Requests and events are small and waited for; batching them only adds delay.
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(keepalive));
-        Connector { tcp, tls, permits, counters, timeout }
+        Connector {
+            tcp,
+            tls,
+            permits,
+            counters,
+            timeout,
+        }
     }
 
     async fn connect(mut self, uri: Uri) -> Result<TokioIo<PooledIo>, ConnectError> {
-        // Outside the timeout: this waits for another of our connections to close, not for the network. It ends when
-        // the request gives up, because that drops this future.
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        // Outside the timeout: this waits for another of our connections to close, not for the network.
+        let permit = while_wanted(Arc::clone(&self.permits).acquire_owned()).await?;
         let permit = permit.map_err(|closed| ConnectError::new(ConnectFailure::Unreachable, closed))?;
         let stream = match tokio::time::timeout(self.timeout, self.open(uri)).await {
             Ok(stream) => stream?,
-            Err(_) => return Err(ConnectError { failure: ConnectFailure::TimedOut, cause: None }),
+            Err(_) => {
+                return Err(ConnectError {
+                    failure: ConnectFailure::TimedOut,
+                    cause: None,
+                });
+            }
         };
-        Ok(TokioIo::new(PooledIo::new(stream, self.counters.connection_opened(), permit)))
+        Ok(TokioIo::new(PooledIo::new(
+            stream,
+            self.counters.connection_opened(),
+            permit,
+        )))
     }
 
     async fn open(&mut self, uri: Uri) -> Result<Stream, ConnectError> {
@@ -85,7 +127,10 @@ impl Connector {
 
 impl ConnectError {
     fn new(failure: ConnectFailure, cause: impl Error + Send + Sync + 'static) -> Self {
-        ConnectError { failure, cause: Some(Arc::new(cause)) }
+        ConnectError {
+            failure,
+            cause: Some(Arc::new(cause)),
+        }
     }
 
     fn tls(cause: impl Error + Send + Sync + 'static) -> Self {
@@ -147,7 +192,9 @@ impl Service<Name> for Resolver {
     fn call(&mut self, name: Name) -> Self::Future {
         Box::pin(async move {
             // The port is set by the caller of the resolver.
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(ResolveError)?;
+            let found = tokio::net::lookup_host((name.as_str(), 0))
+                .await
+                .map_err(ResolveError)?;
             Ok(found.collect::<Vec<_>>().into_iter())
         })
     }

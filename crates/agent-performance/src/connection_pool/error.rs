@@ -14,7 +14,9 @@ pub enum PoolError {
         reason: &'static str,
     },
     /// More hosts are in use at once than the pool keeps clients for.
-    #[error("connections to {limit} hosts are in use already, so none can be opened to {origin}; wait until one is free")]
+    #[error(
+        "connections to {limit} hosts are in use already, so none can be opened to {origin}; wait until one is free"
+    )]
     TooManyOrigins {
         /// The host asked for.
         origin: String,
@@ -127,13 +129,21 @@ pub enum SendError {
 impl SendError {
     /// True when the time to connect ran out.
     pub fn connect_timed_out(&self) -> bool {
-        matches!(self, SendError::Connect { failure: ConnectFailure::TimedOut, .. })
+        matches!(
+            self,
+            SendError::Connect {
+                failure: ConnectFailure::TimedOut,
+                ..
+            }
+        )
     }
 }
 
 /// The innermost cause: wrappers above it only say that something failed.
 fn detail(source: &Option<Arc<dyn Error + Send + Sync>>) -> String {
-    let Some(source) = source else { return String::new() };
+    let Some(source) = source else {
+        return String::new();
+    };
     let mut cause: &dyn Error = source.as_ref();
     while let Some(next) = cause.source() {
         cause = next;

@@ -28,7 +28,12 @@ pub(super) struct PooledIo {
 
 impl PooledIo {
     pub(super) fn new(stream: Stream, open: OpenConnection, permit: OwnedSemaphorePermit) -> Self {
-        PooledIo { stream, uses: ConnectionUses::default(), _open: open, _permit: permit }
+        PooledIo {
+            stream,
+            uses: ConnectionUses::default(),
+            _open: open,
+            _permit: permit,
+        }
     }
 }
 

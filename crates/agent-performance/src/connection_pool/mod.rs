@@ -15,6 +15,8 @@ mod pool;
 mod stats;
 mod tls;
 
+#[cfg(test)]
+mod tests;
 
 pub use body::PooledBody;
 pub use client::{HttpClient, SendLimits};

@@ -34,18 +34,24 @@ impl Origin {
         Ok(Origin {
             scheme: scheme.clone(),
             host: authority.host().to_ascii_lowercase(),
-            port: authority.port_u16().or_else(|| no_port(authority, default_port)).ok_or("its port is wrong")?,
+            port: port(authority, default_port).ok_or("its port is wrong")?,
         })
     }
 }
 
-/// `port_u16` is `None` both without a port and with one that is out of range.
-fn no_port(authority: &Authority, default: u16) -> Option<u16> {
-    authority.port().is_none().then_some(default)
+/// By hand, because `Authority::port_u16` is `None` both without a port and with one out of range.
+fn port(authority: &Authority, default: u16) -> Option<u16> {
+    match authority.as_str().strip_prefix(authority.host())? {
+        "" => Some(default),
+        given => given.strip_prefix(':')?.parse().ok(),
+    }
 }
 
 fn invalid(origin: &str, reason: &'static str) -> PoolError {
-    PoolError::InvalidOrigin { origin: origin.to_owned(), reason }
+    PoolError::InvalidOrigin {
+        origin: origin.to_owned(),
+        reason,
+    }
 }
 
 impl fmt::Display for Origin {

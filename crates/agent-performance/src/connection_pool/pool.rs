@@ -23,7 +23,12 @@ impl HttpConnectionPool {
     /// Opens nothing and reads nothing: certificates are loaded at the first https connection.
     pub fn new(config: ConnectionPoolConfig) -> Self {
         let tls = Arc::new(Tls::new(config.ca_bundle.clone()));
-        HttpConnectionPool { config, tls, counters: Arc::default(), clients: Mutex::default() }
+        HttpConnectionPool {
+            config,
+            tls,
+            counters: Arc::default(),
+            clients: Mutex::default(),
+        }
     }
 
     /// The client of `origin` (a URL; only scheme, host and port count). The same one for everyone.
@@ -40,7 +45,10 @@ impl HttpConnectionPool {
             clients.retain(|_, client| Arc::strong_count(client) > 1);
         }
         if clients.len() >= MAX_ORIGINS {
-            return Err(PoolError::TooManyOrigins { origin: origin.to_string(), limit: MAX_ORIGINS });
+            return Err(PoolError::TooManyOrigins {
+                origin: origin.to_string(),
+                limit: MAX_ORIGINS,
+            });
         }
         let client = Arc::new(HttpClient::new(
             origin.clone(),

@@ -23,8 +23,8 @@ pub(super) struct Tls {
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TlsSetupError {
-    #[error("CA bundle {}: {source}", path.display())]
-    Bundle { path: PathBuf, source: io::Error },
+    #[error("CA bundle {}: {cause}", path.display())]
+    Bundle { path: PathBuf, cause: io::Error },
     #[error("no trusted root certificates were found on this system; name some in ca_bundle")]
     NoRoots,
     #[error("TLS library: {0}")]
@@ -35,7 +35,10 @@ pub(super) enum TlsSetupError {
 
 impl Tls {
     pub(super) fn new(ca_bundle: Option<PathBuf>) -> Self {
-        Tls { ca_bundle, connector: OnceCell::new() }
+        Tls {
+            ca_bundle,
+            connector: OnceCell::new(),
+        }
     }
 
     /// A failure is not remembered: the next connection tries again, and finds a corrected bundle.
@@ -65,8 +68,10 @@ fn client_config(ca_bundle: Option<&Path>) -> Result<ClientConfig, TlsSetupError
     // Systems carry certificates that rustls rejects; the others still count.
     roots.add_parsable_certificates(native.certs);
     if let Some(path) = ca_bundle {
-        let certificates =
-            read_bundle(path).map_err(|source| TlsSetupError::Bundle { path: path.to_owned(), source })?;
+        let certificates = read_bundle(path).map_err(|cause| TlsSetupError::Bundle {
+            path: path.to_owned(),
+            cause,
+        })?;
         for certificate in certificates {
             roots.add(certificate)?;
         }
@@ -84,7 +89,9 @@ fn client_config(ca_bundle: Option<&Path>) -> Result<ClientConfig, TlsSetupError
 
 fn read_bundle(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let mut pem = Vec::new();
-    std::fs::File::open(path)?.take(MAX_CA_BUNDLE_BYTES + 1).read_to_end(&mut pem)?;
+    std::fs::File::open(path)?
+        .take(MAX_CA_BUNDLE_BYTES + 1)
+        .read_to_end(&mut pem)?;
     if pem.len() as u64 > MAX_CA_BUNDLE_BYTES {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
@@ -92,9 +99,13 @@ fn read_bundle(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
         ));
     }
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let certificates = certificates.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+    let certificates =
+        certificates.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
     if certificates.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it holds no PEM certificate"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it holds no PEM certificate",
+        ));
     }
     Ok(certificates)
 }

@@ -93,7 +93,10 @@ impl Lifecycle {
             }
         };
         let id = entry.id();
-        #[expect(clippy::disallowed_methods, reason = "this is the owner that the lint sends everyone to")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the owner that the lint sends everyone to"
+        )]
         let join = tokio::spawn(async move {
             let output = future.await;
             drop(entry);
@@ -140,9 +143,15 @@ impl Lifecycle {
         let before = self.registry.close();
         self.token.cancel();
         let mut aborted = Vec::new();
-        if tokio::time::timeout(deadline, self.registry.empty()).await.is_err() {
+        if tokio::time::timeout(deadline, self.registry.empty())
+            .await
+            .is_err()
+        {
             aborted = self.registry.abort_all();
-            if tokio::time::timeout(ABORT_GRACE, self.registry.empty()).await.is_err() {
+            if tokio::time::timeout(ABORT_GRACE, self.registry.empty())
+                .await
+                .is_err()
+            {
                 tracing::error!(tasks = ?self.registry.names(), "tasks block their thread and cannot be stopped");
             }
         }

@@ -21,8 +21,13 @@ pub struct ReadinessBlocker {
 
 impl Readiness {
     pub(super) fn block(readiness: &Arc<Self>, name: &'static str) -> ReadinessBlocker {
-        readiness.blockers.send_modify(|blockers| *blockers.entry(name).or_default() += 1);
-        ReadinessBlocker { name, readiness: Arc::clone(readiness) }
+        readiness
+            .blockers
+            .send_modify(|blockers| *blockers.entry(name).or_default() += 1);
+        ReadinessBlocker {
+            name,
+            readiness: Arc::clone(readiness),
+        }
     }
 
     pub(super) fn blockers(&self) -> Vec<&'static str> {
@@ -31,7 +36,12 @@ impl Readiness {
 
     pub(super) async fn wait(&self) {
         // The sender is ours, so waiting can only end by the condition.
-        let _still_open = self.blockers.subscribe().wait_for(BTreeMap::is_empty).await.is_ok();
+        let _still_open = self
+            .blockers
+            .subscribe()
+            .wait_for(BTreeMap::is_empty)
+            .await
+            .is_ok();
     }
 }
 

@@ -41,7 +41,11 @@ pub(super) struct Entry {
 
 impl Registry {
     pub(super) fn new(limit: usize) -> Self {
-        Registry { tasks: Mutex::default(), alive: watch::Sender::new(0), limit }
+        Registry {
+            tasks: Mutex::default(),
+            alive: watch::Sender::new(0),
+            limit,
+        }
     }
 
     pub(super) fn enter(self: &Arc<Self>, name: Cow<'static, str>) -> Result<Entry, &'static str> {
@@ -56,7 +60,10 @@ impl Registry {
         tasks.next += 1;
         tasks.alive.insert(id, Task { name, abort: None });
         self.alive.send_replace(tasks.alive.len());
-        Ok(Entry { id, registry: Arc::clone(self) })
+        Ok(Entry {
+            id,
+            registry: Arc::clone(self),
+        })
     }
 
     pub(super) fn started(&self, id: u64, abort: AbortHandle) {
@@ -67,7 +74,11 @@ impl Registry {
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        self.lock().alive.values().map(|task| task.name.to_string()).collect()
+        self.lock()
+            .alive
+            .values()
+            .map(|task| task.name.to_string())
+            .collect()
     }
 
     pub(super) fn panicked(&self) -> Vec<String> {
@@ -96,7 +107,9 @@ impl Registry {
 
     fn leave(&self, id: u64, panicked: bool) {
         let mut tasks = self.lock();
-        let Some(task) = tasks.alive.remove(&id) else { return };
+        let Some(task) = tasks.alive.remove(&id) else {
+            return;
+        };
         if panicked {
             tracing::error!(task = %task.name, "task panicked");
             if tasks.panicked.len() < MAX_PANICKED_NAMES {

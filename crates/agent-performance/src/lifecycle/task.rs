@@ -50,11 +50,17 @@ pub enum TaskError {
 
 impl<T> TaskHandle<T> {
     pub(super) fn running(name: Cow<'static, str>, join: JoinHandle<T>) -> Self {
-        TaskHandle { name, state: State::Running(join) }
+        TaskHandle {
+            name,
+            state: State::Running(join),
+        }
     }
 
     pub(super) fn refused(name: Cow<'static, str>, reason: &'static str) -> Self {
-        TaskHandle { name, state: State::Refused(reason) }
+        TaskHandle {
+            name,
+            state: State::Refused(reason),
+        }
     }
 
     /// The name it was started under.
@@ -86,7 +92,10 @@ impl<T> Future for TaskHandle<T> {
             State::Running(join) => std::task::ready!(Pin::new(join).poll(cx)),
             State::Refused(reason) => {
                 let reason = *reason;
-                return Poll::Ready(Err(TaskError::Refused { name: self.name.to_string(), reason }));
+                return Poll::Ready(Err(TaskError::Refused {
+                    name: self.name.to_string(),
+                    reason,
+                }));
             }
         };
         Poll::Ready(outcome.map_err(|error| failed(&self.name, error)))

@@ -23,7 +23,10 @@ async fn a_task_gives_its_result_and_leaves_the_registry() {
 async fn a_panic_is_reported_and_the_rest_goes_on() {
     let lifecycle = Lifecycle::new();
     let handle = lifecycle.spawn("doomed", async { panic!("no more {}", "ink") });
-    let expected = TaskError::Panicked { name: "doomed".into(), message: "no more ink".into() };
+    let expected = TaskError::Panicked {
+        name: "doomed".into(),
+        message: "no more ink".into(),
+    };
     assert_eq!(handle.await, Err::<(), _>(expected));
     assert_eq!(lifecycle.spawn("next", async { 1 }).await, Ok(1));
     let report = lifecycle.shutdown(SOON).await;
@@ -56,7 +59,10 @@ async fn shutdown_waits_for_the_obedient_and_names_the_others() {
     assert_eq!(begun.elapsed(), SOON);
     assert_eq!(report.finished, 1);
     assert_eq!(report.aborted, ["deaf"]);
-    assert!(dropped.load(Ordering::SeqCst), "an aborted task is dropped before shutdown returns");
+    assert!(
+        dropped.load(Ordering::SeqCst),
+        "an aborted task is dropped before shutdown returns"
+    );
     assert_eq!(deaf.await, Err(TaskError::Aborted { name: "deaf".into() }));
     assert!(lifecycle.running().is_empty());
 }
@@ -79,7 +85,13 @@ async fn nothing_starts_after_shutdown() {
     let seen = Arc::clone(&ran);
     let late = lifecycle.spawn("late", async move { seen.store(true, Ordering::SeqCst) });
     assert!(late.is_finished());
-    assert_eq!(late.await, Err(TaskError::Refused { name: "late".into(), reason: "shutting down" }));
+    assert_eq!(
+        late.await,
+        Err(TaskError::Refused {
+            name: "late".into(),
+            reason: "shutting down"
+        })
+    );
     assert!(!ran.load(Ordering::SeqCst));
 }
 
