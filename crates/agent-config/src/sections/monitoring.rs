@@ -1,0 +1,64 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::secret::Secret;
+use crate::units::HumanDuration;
+
+/// Metrics, health checks and alerts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MonitoringConfig {
+    /// Record metrics.
+    pub enable_metrics: bool,
+    /// How often metrics are pushed to an exporter.
+    pub metrics_export_interval: HumanDuration,
+    /// Run health checks.
+    pub enable_health_checks: bool,
+    /// How often health checks run.
+    pub health_check_interval: HumanDuration,
+    /// Evaluate alert rules and send what fires.
+    pub enable_alerting: bool,
+    /// Where alerts are posted. It often carries a token, so it is never printed.
+    pub alert_webhook_url: Option<Secret>,
+    /// The values past which the built-in alerts fire.
+    pub performance_thresholds: PerformanceThresholds,
+}
+
+/// The values past which the built-in alerts fire.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PerformanceThresholds {
+    /// The 95th percentile of response times, in milliseconds.
+    pub max_response_time_ms: u64,
+    /// Resident memory of the process, in MiB.
+    pub max_memory_usage_mb: u64,
+    /// Processor use of the process, in percent of all processors.
+    pub max_cpu_usage_percent: f64,
+    /// Failed requests, in percent of all.
+    pub max_error_rate_percent: f64,
+}
+
+impl Default for MonitoringConfig {
+    fn default() -> Self {
+        Self {
+            enable_metrics: true,
+            metrics_export_interval: HumanDuration::secs(60),
+            enable_health_checks: true,
+            health_check_interval: HumanDuration::secs(30),
+            enable_alerting: false,
+            alert_webhook_url: None,
+            performance_thresholds: PerformanceThresholds::default(),
+        }
+    }
+}
+
+impl Default for PerformanceThresholds {
+    fn default() -> Self {
+        Self {
+            max_response_time_ms: 5000,
+            max_memory_usage_mb: 512,
+            max_cpu_usage_percent: 80.0,
+            max_error_rate_percent: 5.0,
+        }
+    }
+}

@@ -1,0 +1,50 @@
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::choice::WhitelistLevel;
+use crate::units::{ByteSize, HumanDuration};
+
+/// Transport security, request limits, and what unknown actions may do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecurityConfig {
+    /// Serve HTTPS instead of HTTP. It needs `tls_cert_path` and `tls_key_path`.
+    pub enable_tls: bool,
+    /// The certificate chain that is served, in PEM.
+    #[schemars(with = "Option<String>")]
+    pub tls_cert_path: Option<PathBuf>,
+    /// The private key of the certificate, in PEM. In `Production` only its owner may read it.
+    #[schemars(with = "Option<String>")]
+    pub tls_key_path: Option<PathBuf>,
+    /// How old an API key may grow before it is rotated.
+    pub api_key_rotation_interval: HumanDuration,
+    /// The largest request body that the agent's own API accepts.
+    pub max_request_size: ByteSize,
+    /// The largest request body that the Messages API routes accept; the default is the real API's own limit.
+    pub max_gateway_request_size: ByteSize,
+    /// How many requests one credential may make in a minute.
+    pub rate_limit_requests_per_minute: u32,
+    /// Ask for a signature (RFC 9421) on every request.
+    pub enable_request_signing: bool,
+    /// What happens to a command, path, host or tool that no rule knows: `Disabled` allows it, `Warn` allows it with
+    /// a warning, `Enforce` asks, `Strict` denies.
+    pub whitelist_enforcement_level: WhitelistLevel,
+}
+
+impl Default for SecurityConfig {
+    fn default() -> Self {
+        Self {
+            enable_tls: false,
+            tls_cert_path: None,
+            tls_key_path: None,
+            api_key_rotation_interval: HumanDuration::days(30),
+            max_request_size: ByteSize::mib(10),
+            max_gateway_request_size: ByteSize::mib(32),
+            rate_limit_requests_per_minute: 100,
+            enable_request_signing: false,
+            whitelist_enforcement_level: WhitelistLevel::Warn,
+        }
+    }
+}
