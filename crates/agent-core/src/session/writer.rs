@@ -1,0 +1,214 @@
+//! The one thread of this process that changes the store.
+//!
+//! Changes wait in a bounded queue. Whatever waits when the thread is free is committed together, so that many
+//! sessions share the price of a disk flush; each caller hears of its own change only after that commit.
+
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::connection::BUSY_WAIT;
+use super::error::{Fault, StoreError, from_io};
+
+/// Changes that may wait. One agent has one at a time; past this many, callers wait to be let in.
+const QUEUE: usize = 256;
+
+/// Changes in one commit: enough to share the flush, few enough that the first caller is not kept waiting.
+const GROUP: usize = 64;
+
+/// Other changes wait meanwhile; readers are done within milliseconds.
+const EMPTY_LOG_WAIT: Duration = Duration::from_millis(250);
+
+const ACTION: &str = "writing";
+
+pub(super) struct Writer {
+    path: PathBuf,
+    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What to do once a change is committed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Afterwards {
+    Nothing,
+    /// Empty the log: what was deleted is to leave the disk.
+    EmptyLog,
+}
+
+struct Job {
+    change: Box<dyn Change>,
+    afterwards: Afterwards,
+    result: Result<(), Fault>,
+}
+
+/// May be applied more than once: a group that fails is rolled back and its changes are tried one by one.
+trait Change: Send {
+    fn apply(&mut self, connection: &Connection) -> Result<(), Fault>;
+    fn finish(self: Box<Self>, result: Result<(), StoreError>);
+}
+
+struct Pending<T, F> {
+    apply: F,
+    value: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Change for Pending<T, F>
+where
+    T: Send,
+    F: FnMut(&Connection) -> Result<T, Fault> + Send,
+{
+    fn apply(&mut self, connection: &Connection) -> Result<(), Fault> {
+        self.value = Some((self.apply)(connection)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, result: Result<(), StoreError>) {
+        let value = self.value;
+        // A caller that stopped waiting has its change stored all the same.
+        drop(
+            self.reply
+                .send(result.map(|()| value.expect("a change that succeeded left its value"))),
+        );
+    }
+}
+
+impl Writer {
+    pub(super) fn start(path: &Path, connection: Connection) -> Result<Self, StoreError> {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let at = path.to_path_buf();
+        let thread = std::thread::Builder::new()
+            .name("session-writer".into())
+            .spawn(move || serve(&connection, &at, jobs))
+            .map_err(|e| from_io(path, "starting the writer of", e))?;
+        Ok(Self {
+            path: path.into(),
+            queue: Mutex::new(Some(queue)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Runs `apply` in a transaction and answers when that is on the disk. Dropping the future does not take a
+    /// change back that has been queued.
+    pub(super) async fn write<T, F>(&self, afterwards: Afterwards, apply: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let queue = self.queue.lock().clone().ok_or(StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let change = Box::new(Pending {
+            apply,
+            value: None,
+            reply,
+        });
+        let job = Job {
+            change,
+            afterwards,
+            result: Ok(()),
+        };
+        queue.send(job).await.map_err(|_| StoreError::Closed)?;
+        drop(queue);
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Takes no more changes, finishes those that wait, and returns when the file is closed. Blocks.
+    pub(super) fn close(&self) {
+        drop(self.queue.lock().take());
+        let thread = self.thread.lock().take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!(store = %self.path.display(), "the session writer panicked");
+        }
+    }
+}
+
+fn serve(connection: &Connection, path: &Path, mut jobs: mpsc::Receiver<Job>) {
+    while let Some(first) = jobs.blocking_recv() {
+        let mut group = vec![first];
+        while group.len() < GROUP
+            && let Ok(next) = jobs.try_recv()
+        {
+            group.push(next);
+        }
+        let empty_log = group.iter().any(|job| job.afterwards == Afterwards::EmptyLog);
+        commit(connection, path, group);
+        if empty_log {
+            truncate_log(connection, path);
+        }
+    }
+}
+
+fn commit(connection: &Connection, path: &Path, mut group: Vec<Job>) {
+    match transaction(connection, &mut group) {
+        Ok(()) => {
+            for job in group {
+                job.change
+                    .finish(job.result.map_err(|fault| fault.at(path, ACTION)));
+            }
+        }
+        // One after the other they would each wait as long again for the same lock.
+        Err(Fault::Sql(error)) if is_busy(&error) => {
+            for job in group {
+                job.change.finish(Err(StoreError::Locked {
+                    path: path.into(),
+                    waited: BUSY_WAIT,
+                }));
+            }
+        }
+        Err(fault) => match group.pop() {
+            Some(only) if group.is_empty() => only.change.finish(Err(fault.at(path, ACTION))),
+            // A change that fails as a whole (no space for it, say) must not take its neighbours with it.
+            last => group
+                .into_iter()
+                .chain(last)
+                .for_each(|job| commit(connection, path, vec![job])),
+        },
+    }
+}
+
+/// All of the group in one transaction. A change that is refused for a reason of its own is taken out of it by its
+/// savepoint; anything else ends the transaction, with nothing of it stored.
+fn transaction(connection: &Connection, group: &mut [Job]) -> Result<(), Fault> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let applied = group.iter_mut().try_for_each(|job| {
+        connection.execute_batch("SAVEPOINT change")?;
+        job.result = match job.change.apply(connection) {
+            Err(refused @ Fault::Store(_)) => {
+                connection.execute_batch("ROLLBACK TO change")?;
+                Err(refused)
+            }
+            other => Ok(other?),
+        };
+        Ok(connection.execute_batch("RELEASE change")?)
+    });
+    let committed = applied.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    // SQLite has rolled back by itself after some errors (a full disk is one).
+    if committed.is_err()
+        && !connection.is_autocommit()
+        && let Err(error) = connection.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%error, "a failed change to the session store could not be rolled back");
+    }
+    committed
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+}
+
+/// As far as no reader stands in the way; the rest happens at the next checkpoint.
+fn truncate_log(connection: &Connection, path: &Path) {
+    let run = || {
+        connection.busy_timeout(EMPTY_LOG_WAIT)?;
+        let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        connection.busy_timeout(BUSY_WAIT)?;
+        emptied
+    };
+    if let Err(error) = run() {
+        tracing::warn!(store = %path.display(), %error, "the log of the session store could not be emptied");
+    }
+}
