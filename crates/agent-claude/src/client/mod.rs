@@ -1,1 +1,118 @@
-//! Being written.
+//! Sends requests to the Messages API and reads its answers.
+//!
+//! [`ClaudeClient`] repeats what failed before any content came; after that an error is the caller's to judge, because
+//! only the caller knows what was shown. Every wait ends by a timer, by dropping the future or by the client's
+//! cancellation token. It runs no tool and keeps no history.
+
+mod attempts;
+mod bounds;
+mod calls;
+mod concurrency;
+mod config;
+mod events;
+mod rate_limits;
+mod reply;
+mod request;
+mod stream;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use agent_performance::connection_pool::{ConnectionPoolConfig, HttpConnectionPool};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{ClaudeConfig, Timeouts};
+pub use rate_limits::{RateLimit, RateLimits};
+pub use stream::MessageStream;
+
+pub use crate::retry::RetryNotice;
+
+use crate::error::ClaudeResult;
+use crate::retry::breaker::CircuitBreaker;
+use crate::retry::budget::RetryBudget;
+use concurrency::Concurrency;
+use request::Endpoint;
+
+/// A client of the Messages API. Clones are cheap and share connections, retry budget, circuit breaker, concurrency
+/// limit and rate-limit figures.
+#[derive(Clone)]
+pub struct ClaudeClient {
+    shared: Arc<Shared>,
+    cancel: CancellationToken,
+}
+
+struct Shared {
+    config: ClaudeConfig,
+    endpoint: Endpoint,
+    pool: Arc<HttpConnectionPool>,
+    budget: RetryBudget,
+    breaker: CircuitBreaker,
+    concurrency: Concurrency,
+    rate_limits: Mutex<RateLimits>,
+}
+
+impl ClaudeClient {
+    /// A client with connections of its own. Opens none yet.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](crate::error::ClaudeError::InvalidRequest) for a base URL, key or beta that cannot be sent.
+    pub fn new(config: ClaudeConfig) -> ClaudeResult<Self> {
+        let pool = ConnectionPoolConfig {
+            connection_timeout: config.timeouts.connect,
+            max_connections_per_host: config.max_concurrency,
+            ..ConnectionPoolConfig::default()
+        };
+        Self::with_pool(config, Arc::new(HttpConnectionPool::new(pool)))
+    }
+
+    /// A client on connections shared with others. Of the pool's connect timeout and the client's, the shorter holds.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_pool(config: ClaudeConfig, pool: Arc<HttpConnectionPool>) -> ClaudeResult<Self> {
+        let shared = Shared {
+            endpoint: Endpoint::new(&config)?,
+            pool,
+            budget: RetryBudget::new(),
+            breaker: CircuitBreaker::new(),
+            concurrency: Concurrency::new(config.max_concurrency),
+            rate_limits: Mutex::default(),
+            config,
+        };
+        Ok(ClaudeClient {
+            shared: Arc::new(shared),
+            cancel: CancellationToken::new(),
+        })
+    }
+
+    /// The same client, whose every wait ends with [`Cancelled`](crate::error::ClaudeError::Cancelled) once `cancel` is
+    /// cancelled: connecting, waiting for an answer, in the middle of a stream, backing off, or queueing.
+    pub fn with_cancellation(&self, cancel: CancellationToken) -> Self {
+        ClaudeClient {
+            shared: Arc::clone(&self.shared),
+            cancel,
+        }
+    }
+
+    /// What the last reply said is left of the API's rate limits.
+    pub fn rate_limits(&self) -> RateLimits {
+        self.shared.rate_limits.lock().clone()
+    }
+
+    /// How many requests may be under way at once now: lowered when the API is overloaded, raised by successes.
+    pub fn concurrency_limit(&self) -> usize {
+        self.shared.concurrency.limit()
+    }
+}
+
+impl fmt::Debug for ClaudeClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaudeClient")
+            .field("config", &self.shared.config)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,236 @@
+//! Where requests go and what every one of them carries.
+
+use std::time::Duration;
+
+use agent_config::Secret;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http_body_util::Full;
+use url::Url;
+
+use super::ClaudeConfig;
+use crate::error::{ClaudeError, ClaudeResult};
+use crate::messages::ApiVersion;
+
+const AGENT: &str = concat!("claude-desktop-agent/", env!("CARGO_PKG_VERSION"));
+
+/// The API's address and the headers for it, checked once.
+pub(super) struct Endpoint {
+    origin: String,
+    /// Without a slash at its end.
+    base: String,
+    headers: HeaderMap,
+}
+
+/// A request ready to be sent, as often as it takes.
+pub(super) struct Call {
+    method: Method,
+    uri: Uri,
+    body: Bytes,
+    /// From sent to the head of the reply.
+    pub(super) first_byte: Duration,
+}
+
+impl Endpoint {
+    pub(super) fn new(config: &ClaudeConfig) -> ClaudeResult<Self> {
+        let url = &config.base_url;
+        check_base_url(url)?;
+        if url.scheme() == "http" && config.api_key.is_some() && !is_loopback(url) {
+            tracing::warn!(%url, "the API key is sent without encryption; use https");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.insert(
+            "anthropic-version",
+            HeaderValue::from_static(config.api_version.as_str()),
+        );
+        if let Some(key) = &config.api_key {
+            let (name, value) = credential(key, config.api_version)?;
+            headers.insert(name, value);
+        }
+        if !config.betas.is_empty() {
+            let betas = config.betas.join(",");
+            let value = HeaderValue::from_str(&betas)
+                .map_err(|_| invalid(format!("`{betas}` cannot be a value of anthropic-beta")))?;
+            headers.insert("anthropic-beta", value);
+        }
+        let origin = url.origin().ascii_serialization();
+        let base = format!("{origin}{}", url.path().trim_end_matches('/'));
+        Ok(Endpoint {
+            origin,
+            base,
+            headers,
+        })
+    }
+
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    pub(super) fn post(&self, path: &str, body: Bytes, first_byte: Duration) -> ClaudeResult<Call> {
+        Ok(Call {
+            method: Method::POST,
+            uri: self.uri(path)?,
+            body,
+            first_byte,
+        })
+    }
+
+    pub(super) fn get(&self, path: &str, first_byte: Duration) -> ClaudeResult<Call> {
+        Ok(Call {
+            method: Method::GET,
+            uri: self.uri(path)?,
+            body: Bytes::new(),
+            first_byte,
+        })
+    }
+
+    pub(super) fn request(&self, call: &Call) -> Request<Full<Bytes>> {
+        // The body is shared, not copied: a retry sends the same bytes.
+        let mut request = Request::new(Full::new(call.body.clone()));
+        *request.method_mut() = call.method.clone();
+        *request.uri_mut() = call.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+
+    fn uri(&self, path: &str) -> ClaudeResult<Uri> {
+        let text = format!("{}{path}", self.base);
+        text.parse()
+            .map_err(|_| invalid(format!("`{text}` is not an address")))
+    }
+}
+
+fn check_base_url(url: &Url) -> ClaudeResult<()> {
+    let wrong = match url.scheme() {
+        "http" | "https" => {
+            if !url.username().is_empty() || url.password().is_some() {
+                "it must not contain a user name or password"
+            } else if url.query().is_some() || url.fragment().is_some() {
+                "it must end after the path"
+            } else {
+                return Ok(());
+            }
+        }
+        _ => "it must begin with http:// or https://",
+    };
+    // Not the URL itself: it may hold a password.
+    Err(invalid(format!(
+        "the base URL for host {} is wrong: {wrong}",
+        url.host_str().unwrap_or("(none)")
+    )))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn credential(key: &Secret, version: ApiVersion) -> ClaudeResult<(HeaderName, HeaderValue)> {
+    let (name, text) = match version {
+        ApiVersion::V2023_06_01 => (HeaderName::from_static("x-api-key"), key.expose().to_owned()),
+        ApiVersion::V2026_10_21 => (AUTHORIZATION, format!("Bearer {}", key.expose())),
+    };
+    let mut value = HeaderValue::try_from(text).map_err(|_| {
+        invalid("the API key has characters that no key has; is there a line break in it?".into())
+    })?;
+    // Keeps it out of every `Debug`.
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+fn invalid(message: String) -> ClaudeError {
+    ClaudeError::InvalidRequest { message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(url: &str) -> ClaudeConfig {
+        ClaudeConfig {
+            api_key: Some(Secret::from("sk-ant-hidden")),
+            ..ClaudeConfig::new(url.parse().unwrap())
+        }
+    }
+
+    fn address(url: &str) -> String {
+        let endpoint = Endpoint::new(&config(url)).unwrap();
+        endpoint
+            .get("/v1/models", Duration::ZERO)
+            .unwrap()
+            .uri
+            .to_string()
+    }
+
+    #[test]
+    fn a_path_prefix_is_kept() {
+        assert_eq!(
+            address("https://api.anthropic.com"),
+            "https://api.anthropic.com/v1/models"
+        );
+        assert_eq!(
+            address("http://127.0.0.1:9/prefix"),
+            "http://127.0.0.1:9/prefix/v1/models"
+        );
+        assert_eq!(address("http://[::1]:9/a/b/"), "http://[::1]:9/a/b/v1/models");
+    }
+
+    #[test]
+    fn unusable_base_urls_and_keys_say_why_and_never_show_a_secret() {
+        for (url, reason) in [
+            ("ftp://host/", "http://"),
+            ("http://user:sk-ant-hidden@host/", "password"),
+            ("http://host/?key=sk-ant-hidden", "end after the path"),
+        ] {
+            let error = Endpoint::new(&config(url)).err().unwrap().to_string();
+            assert!(error.contains(reason) && error.contains("host"), "{error}");
+            assert!(!error.contains("hidden"), "{error}");
+        }
+        let mut broken = config("http://host");
+        broken.api_key = Some(Secret::from("sk-ant\nhidden"));
+        let error = Endpoint::new(&broken).err().unwrap().to_string();
+        assert!(
+            error.contains("line break") && !error.contains("hidden"),
+            "{error}"
+        );
+        broken = config("http://host");
+        broken.betas = vec!["a\nb".into()];
+        assert!(Endpoint::new(&broken).is_err());
+    }
+
+    #[test]
+    fn each_version_has_its_credential_and_none_is_shown() {
+        let mut config = config("http://host");
+        config.betas = vec!["one".into(), "two".into()];
+        for (version, name, value) in [
+            (ApiVersion::V2023_06_01, "x-api-key", "sk-ant-hidden"),
+            (ApiVersion::V2026_10_21, "authorization", "Bearer sk-ant-hidden"),
+        ] {
+            config.api_version = version;
+            let endpoint = Endpoint::new(&config).unwrap();
+            let request = endpoint.request(&endpoint.get("/", Duration::ZERO).unwrap());
+            assert_eq!(request.headers()[name], value);
+            assert_eq!(request.headers()["anthropic-version"], version.as_str());
+            assert_eq!(request.headers()["anthropic-beta"], "one,two");
+            assert!(
+                request.headers()["user-agent"]
+                    .to_str()
+                    .unwrap()
+                    .starts_with("claude-desktop-agent/")
+            );
+            assert!(
+                request.headers().contains_key("x-api-key")
+                    != request.headers().contains_key("authorization")
+            );
+            assert!(!format!("{request:?} {config:?}").contains("hidden"));
+        }
+    }
+}
