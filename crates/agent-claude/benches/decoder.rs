@@ -1,2 +1,179 @@
-//! Decoder benchmark.
-fn main() {}
+//! The stream decoder's speed, as ratios of two measurements of one run: a figure alone says more about the machine.
+//!
+//! Prints one JSON object a line. A comparison that does not meet its need says so in `ok`; nothing fails here.
+
+mod support;
+
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use agent_claude::messages::{ContentBlock, Message};
+use agent_claude::stream::{Accumulator, Delta, SseDecoder, StreamEvent};
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use support::{Figure, Need, answer, chunks, print};
+
+/// Each side is run this often, by turns, so that a busy moment hits both.
+const ROUNDS: usize = 25;
+
+fn main() {
+    small_events();
+    typed_events();
+    one_large_event();
+    accumulation();
+}
+
+/// The median seconds of two pieces of work, run by turns.
+fn by_turns(mut ours: impl FnMut(), mut baseline: impl FnMut()) -> (f64, f64) {
+    let seconds = |work: &mut dyn FnMut()| {
+        let begun = Instant::now();
+        work();
+        begun.elapsed().as_secs_f64()
+    };
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        a.push(seconds(&mut ours));
+        b.push(seconds(&mut baseline));
+    }
+    let median = |times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    (median(&mut a), median(&mut b))
+}
+
+fn decode(chunks: &[Bytes]) -> usize {
+    let mut decoder = SseDecoder::new();
+    let mut events = 0;
+    for chunk in chunks {
+        decoder.push(chunk);
+        while let Some(event) = decoder.next_event().expect("the stream is well formed") {
+            black_box(event);
+            events += 1;
+        }
+    }
+    events
+}
+
+fn decode_with_sse_stream(chunks: &[Bytes], mut each: impl FnMut(sse_stream::Sse)) {
+    let input = stream::iter(chunks.iter().cloned().map(Ok::<_, std::io::Error>));
+    let mut decoder = pin!(sse_stream::SseByteStream::new(input));
+    let mut context = Context::from_waker(Waker::noop());
+    while let Poll::Ready(Some(event)) = decoder.as_mut().poll_next(&mut context) {
+        each(event.expect("the stream is well formed"));
+    }
+}
+
+fn small_events() {
+    let chunks = answer();
+    assert_eq!(decode(&chunks), 20_000);
+    let (ours, baseline) = by_turns(
+        || _ = black_box(decode(&chunks)),
+        || decode_with_sse_stream(&chunks, |event| _ = black_box(event)),
+    );
+    print(Figure {
+        group: "decoder",
+        name: "20,000 small events, against sse-stream",
+        ours: ours * 1e9 / 20_000.0,
+        baseline: baseline * 1e9 / 20_000.0,
+        unit: "ns/event",
+        need: Some(Need::AtLeast(2.0)),
+        includes: "bytes in chunks of 16 KiB to events with name and data checked to be UTF-8; ours are borrowed, theirs own their text",
+        ratio: baseline / ours,
+    });
+}
+
+fn typed_events() {
+    let chunks = answer();
+    let (ours, baseline) = by_turns(
+        || {
+            let mut decoder = SseDecoder::new();
+            for chunk in &chunks {
+                decoder.push(chunk);
+                while let Some(event) = decoder.next_event().expect("the stream is well formed") {
+                    _ = black_box(event.parse());
+                }
+            }
+        },
+        || {
+            decode_with_sse_stream(&chunks, |event| {
+                let value: Result<serde_json::Value, _> =
+                    serde_json::from_str(&event.data.unwrap_or_default());
+                _ = black_box(value);
+            });
+        },
+    );
+    print(Figure {
+        group: "decoder",
+        name: "20,000 small events to typed events, against sse-stream and serde_json::Value",
+        ours: ours * 1e9 / 20_000.0,
+        baseline: baseline * 1e9 / 20_000.0,
+        unit: "ns/event",
+        need: None,
+        includes: "bytes to StreamEvent with its own text; the baseline stops at untyped JSON",
+        ratio: baseline / ours,
+    });
+}
+
+fn one_large_event() {
+    const TOTAL: usize = 4 * 1024 * 1024;
+    let event = |length: usize| format!("event: x\ndata: {}\n\n", "x".repeat(length - 18));
+    let large = Bytes::from(event(TOTAL));
+    let small = Bytes::from(event(1024).repeat(TOTAL / 1024));
+    assert_eq!(large.len(), small.len());
+    let (large, small) = (chunks(large), chunks(small));
+    assert_eq!((decode(&large), decode(&small)), (1, TOTAL / 1024));
+    let (ours, baseline) = by_turns(|| _ = black_box(decode(&large)), || _ = black_box(decode(&small)));
+    print(Figure {
+        group: "decoder",
+        name: "one event of 4 MiB, against 4096 events of 1 KiB",
+        ours: ours * 1e9 / TOTAL as f64,
+        baseline: baseline * 1e9 / TOTAL as f64,
+        unit: "ns/byte",
+        need: Some(Need::AtMost(1.1)),
+        includes: "bytes in chunks of 16 KiB to events, the buffer's growth from nothing included; 0.1 is for noise",
+        ratio: ours / baseline,
+    });
+}
+
+fn accumulation() {
+    let delta = StreamEvent::ContentBlockDelta {
+        index: 0,
+        delta: Delta::Text("a few words, ".to_owned()),
+    };
+    let message = |deltas: usize| {
+        let mut accumulator = Accumulator::new();
+        let start = StreamEvent::MessageStart {
+            message: Box::new(Message::new("msg_1", "m")),
+        };
+        let block = StreamEvent::ContentBlockStart {
+            index: 0,
+            block: Box::new(ContentBlock::text("")),
+        };
+        let ends = [
+            StreamEvent::ContentBlockStop { index: 0 },
+            StreamEvent::MessageStop,
+        ];
+        for event in [&start, &block]
+            .into_iter()
+            .chain(std::iter::repeat_n(&delta, deltas))
+            .chain(&ends)
+        {
+            accumulator.push(event).expect("the events are in order");
+        }
+        _ = black_box(accumulator.finish());
+    };
+    let (ours, baseline) = by_turns(|| message(100_000), || (0..100).for_each(|_| message(1000)));
+    print(Figure {
+        group: "decoder",
+        name: "accumulating 100,000 deltas, against 1,000",
+        ours: ours * 1e9 / 100_000.0,
+        baseline: baseline * 1e9 / 100_000.0,
+        unit: "ns/delta",
+        need: Some(Need::AtMost(1.3)),
+        includes: "typed events to a finished message; the baseline makes 100 messages of 1,000 deltas",
+        ratio: ours / baseline,
+    });
+}

@@ -75,6 +75,8 @@ impl StreamEvent {
     pub fn parse(name: Option<&str>, data: &str) -> Result<Self, StreamError> {
         match name {
             Some(name) if !matches!(name, "" | "message") => Self::parse_named(name, data),
+            // Some proxies keep a connection alive with events that say nothing.
+            _ if data.trim_ascii().is_empty() => Self::parse_named("", data),
             _ => {
                 let named: Named = json("", data)?;
                 Self::parse_named(&named.kind, data)

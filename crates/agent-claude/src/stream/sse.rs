@@ -94,7 +94,8 @@ impl SseDecoder {
         Self::with_max_event_bytes(DEFAULT_MAX_EVENT_BYTES)
     }
 
-    /// A decoder that fails on an event of more than `max_event_bytes`, field names and line ends included.
+    /// A decoder that fails on an event of more than `max_event_bytes`: field names, comments and line ends count, the
+    /// blank line that ends it does not.
     pub fn with_max_event_bytes(max_event_bytes: usize) -> Self {
         Self {
             buffer: Vec::new(),
@@ -228,18 +229,15 @@ impl SseDecoder {
     /// The next whole line, without its end.
     #[inline]
     fn next_line(&mut self) -> Result<Option<Range<usize>>, DecodeError> {
-        if self.after_cr {
-            let Some(&next) = self.buffer.get(self.line) else {
-                return Ok(None);
-            };
-            if next == b'\n' {
+        if self.after_cr && self.line < self.buffer.len() {
+            self.after_cr = false;
+            if self.buffer[self.line] == b'\n' {
                 if self.start == self.line {
                     self.start += 1;
                 }
                 self.line += 1;
                 self.scanned = self.line;
             }
-            self.after_cr = false;
         }
         let found = memchr2(b'\n', b'\r', &self.buffer[self.scanned..]);
         let end = found.map_or(self.buffer.len(), |at| self.scanned + at);

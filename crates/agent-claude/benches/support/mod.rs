@@ -1,0 +1,73 @@
+//! What the benchmarks of this crate share: the stream they decode, and how they print a figure.
+
+#![allow(dead_code, reason = "each benchmark uses a part of this")]
+
+use agent_claude::stream::{Delta, StreamEvent};
+use bytes::Bytes;
+use serde_json::json;
+
+/// What one read of a socket yields.
+const CHUNK: usize = 16 * 1024;
+
+/// What a ratio has to be.
+pub enum Need {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// One comparison.
+pub struct Figure {
+    pub group: &'static str,
+    pub name: &'static str,
+    pub ours: f64,
+    pub baseline: f64,
+    pub unit: &'static str,
+    pub need: Option<Need>,
+    pub includes: &'static str,
+    /// The baseline divided by ours (how many times as fast), or ours by the baseline (how many times the cost).
+    pub ratio: f64,
+}
+
+#[allow(clippy::print_stdout, reason = "printing is what a benchmark is for")]
+pub fn print(figure: Figure) {
+    let (need, ok) = match figure.need {
+        Some(Need::AtLeast(least)) => (format!("ratio >= {least:.1}"), figure.ratio >= least),
+        Some(Need::AtMost(most)) => (format!("ratio <= {most:.1}"), figure.ratio <= most),
+        None => ("none".to_owned(), true),
+    };
+    let line = json!({
+        "group": figure.group, "name": figure.name, "ours": figure.ours, "baseline": figure.baseline, "unit": figure.unit,
+        "ratio": figure.ratio, "need": need, "ok": ok, "includes": figure.includes,
+    });
+    println!("{line}");
+}
+
+fn delta(text: &str) -> String {
+    StreamEvent::ContentBlockDelta {
+        index: 0,
+        delta: Delta::Text(text.to_owned()),
+    }
+    .to_sse()
+}
+
+/// 20,000 deltas of a few words, as a long answer has them.
+pub fn answer() -> Vec<Bytes> {
+    let words = [
+        "Hello",
+        " there,",
+        " this is",
+        "\n\n- a list",
+        " with \"quotes\"",
+        " and caf\u{e9} \u{1F600}",
+        ".",
+    ];
+    let text: String = (0..20_000).map(|n| delta(words[n % words.len()])).collect();
+    chunks(Bytes::from(text))
+}
+
+pub fn chunks(bytes: Bytes) -> Vec<Bytes> {
+    (0..bytes.len())
+        .step_by(CHUNK)
+        .map(|at| bytes.slice(at..bytes.len().min(at + CHUNK)))
+        .collect()
+}
