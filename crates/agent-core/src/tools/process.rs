@@ -1,0 +1,214 @@
+//! Runs a child and everything it starts as one group that ends with the call: the only place where the agent
+//! starts programs.
+//!
+//! The child leads a session of its own: no terminal to ask passwords on, and one signal reaches all of its
+//! descendants but those that made themselves a session, too. Those are not killed, yet they hold nothing up.
+//! While the child runs, a watcher waits for the agent's end; if the agent is killed, the watcher kills the group.
+
+mod group;
+mod watcher;
+
+use std::collections::BTreeMap;
+use std::io::{self, PipeReader};
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
+use rustix::process::Signal;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+use tokio::process::Command;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::live::Pacer;
+use super::{Bounded, HeadTail, LiveOutput};
+use group::Group;
+use watcher::Watcher;
+
+/// From the polite signal to the one that can't be refused: enough to flush files and remove locks.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long output is still read after the child itself has ended. What it wrote is in the pipe already; only
+/// processes it left behind can write more.
+const DRAIN: Duration = Duration::from_millis(300);
+/// How long the kernel may take to end a killed process. Only one that hangs in a file system takes longer.
+const DYING: Duration = Duration::from_secs(5);
+/// Bytes read at once; the size of a pipe on Linux.
+const BLOCK: usize = 64 * 1024;
+
+/// What to run.
+pub(super) struct Spec<'a> {
+    pub(super) program: &'a str,
+    pub(super) arguments: &'a [&'a str],
+    pub(super) folder: &'a Path,
+    /// The whole environment of the child.
+    pub(super) environment: &'a BTreeMap<String, String>,
+    pub(super) timeout: Duration,
+    pub(super) max_output: usize,
+}
+
+/// How a child ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) how: End,
+    /// Standard output and standard error as they came.
+    pub(super) output: Bounded,
+    pub(super) duration: Duration,
+    /// Processes still held the output open after the child had ended; the group was killed.
+    pub(super) left_behind: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Exited(ExitStatus),
+    TimedOut,
+    Cancelled,
+}
+
+/// Runs a child until it ends, `spec.timeout` is over or `cancel` fires. When this returns or is dropped, the
+/// child's group is dead.
+///
+/// # Errors
+/// The program can't be started.
+pub(super) async fn run(spec: &Spec<'_>, cancel: &CancellationToken, live: &LiveOutput) -> io::Result<Ended> {
+    let started = Instant::now();
+    let (reader, child) = spawn(spec)?;
+    // Order matters when this is dropped: first the group dies, then the watcher, then the child is reaped.
+    let mut child = child;
+    let group = Group::led_by(&*child)?;
+    let watcher = Watcher::start(group.id());
+    let mut output = Output::new(reader, spec.max_output, live)?;
+    let mut exit = group.leader_exit();
+    let timeout = tokio::time::sleep_until(started + spec.timeout);
+    let asked_to_end = tokio::select! {
+        () = output.pump_until(&mut exit) => None,
+        () = timeout => Some(End::TimedOut),
+        () = cancel.cancelled() => Some(End::Cancelled),
+    };
+    if asked_to_end.is_some() {
+        group.signal(Signal::TERM);
+        if tokio::time::timeout(GRACE, output.pump_until(&mut exit))
+            .await
+            .is_err()
+        {
+            group.signal(Signal::KILL);
+            // Nothing else can be done about a process that the kernel can't end.
+            drop(tokio::time::timeout(DYING, output.pump_until(&mut exit)).await);
+        }
+    }
+    let mut left_behind = tokio::time::timeout(DRAIN, output.pump_to_end()).await.is_err();
+    // The leader is not reaped yet, so its number can't belong to somebody else.
+    group.signal(Signal::KILL);
+    if left_behind {
+        // Those in the group are dead now; whoever still holds the pipe is out of reach.
+        left_behind = asked_to_end.is_none();
+        drop(tokio::time::timeout(DRAIN, output.pump_to_end()).await);
+    }
+    let status = match tokio::time::timeout(DYING, child.inner_mut().wait()).await {
+        Ok(status) => Some(status?),
+        Err(_) => None,
+    };
+    group.disarm();
+    watcher.stop().await;
+    let how = match (asked_to_end, status) {
+        (Some(end), _) => end,
+        (None, Some(status)) => End::Exited(status),
+        (None, None) => return Err(io::Error::other("its exit status can't be read")),
+    };
+    Ok(Ended {
+        how,
+        output: output.finish(),
+        duration: started.elapsed(),
+        left_behind,
+    })
+}
+
+fn spawn(spec: &Spec<'_>) -> io::Result<(PipeReader, Box<dyn ChildWrapper>)> {
+    // One pipe for both: what the child prints keeps its order.
+    let (reader, writer) = io::pipe()?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the module that the lint points to"
+    )]
+    let mut command = Command::new(spec.program);
+    command
+        .args(spec.arguments)
+        .current_dir(spec.folder)
+        .env_clear()
+        .envs(spec.environment)
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer);
+    let mut command = CommandWrap::from(command);
+    command.wrap(ProcessSession);
+    // The command, and with it our ends of the pipe to write to, is dropped here.
+    Ok((reader, command.spawn()?))
+}
+
+/// Collects what comes out of the pipe.
+struct Output {
+    pipe: Receiver,
+    block: Vec<u8>,
+    kept: HeadTail,
+    pacer: Pacer,
+    ended: bool,
+}
+
+impl Output {
+    fn new(pipe: PipeReader, limit: usize, live: &LiveOutput) -> io::Result<Self> {
+        let pipe = Receiver::from_owned_fd(pipe.into())?;
+        Ok(Self {
+            pipe,
+            block: vec![0; BLOCK],
+            kept: HeadTail::new(limit),
+            pacer: live.pacer(),
+            ended: false,
+        })
+    }
+
+    /// Reads until `stop` is done, the pipe ended or not. Can be dropped and called again.
+    async fn pump_until(&mut self, stop: &mut (impl Future<Output = ()> + Unpin)) {
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut *stop => return,
+                () = self.step(), if !self.ended => {}
+            }
+        }
+    }
+
+    async fn pump_to_end(&mut self) {
+        while !self.ended {
+            self.step().await;
+        }
+    }
+
+    async fn step(&mut self) {
+        let due = self.pacer.due();
+        let pause = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            read = self.pipe.read(&mut self.block) => match read {
+                Ok(0) | Err(_) => self.ended = true,
+                Ok(length) => {
+                    self.kept.push(&self.block[..length]);
+                    self.pacer.push(&self.block[..length]);
+                }
+            },
+            () = pause => self.pacer.flush(),
+        }
+    }
+
+    fn finish(mut self) -> Bounded {
+        self.pacer.flush();
+        self.kept.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

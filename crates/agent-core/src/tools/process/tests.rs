@@ -1,0 +1,83 @@
+//! What happens to children when the whole agent is killed. The rest is tested through `bash`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{LiveOutput, Spec, run};
+
+/// Where the stand-in for the agent works; set only for the process that the test below starts.
+const FOLDER: &str = "AGENT_CORE_TEST_KILLED_AGENT_FOLDER";
+const STAND_IN: &str = "tools::process::tests::stand_in_for_an_agent_that_is_killed";
+
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how the test tells its second process what it is"
+)]
+async fn stand_in_for_an_agent_that_is_killed() {
+    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let environment = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
+    let spec = Spec {
+        program: "/bin/sh",
+        arguments: &[
+            "-c",
+            "sleep 300 & echo $! > child; (sleep 300 & echo $! > grandchild); echo $$ > leader; wait",
+        ],
+        folder: Path::new(&folder),
+        environment: &environment,
+        timeout: Duration::from_secs(30),
+        max_output: 100,
+    };
+    run(&spec, &CancellationToken::new(), &LiveOutput::none())
+        .await
+        .expect("it starts");
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test itself kills this child")]
+fn children_die_with_an_agent_that_is_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut agent = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", STAND_IN])
+        .env(FOLDER, folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let pid = |name: &str| {
+        wait_until(|| {
+            let text = std::fs::read_to_string(folder.path().join(name)).ok()?;
+            text.trim().parse::<u32>().ok()
+        })
+    };
+    let pids = [pid("leader"), pid("child"), pid("grandchild")];
+    assert!(pids.iter().all(|pid| is_alive(*pid)));
+    agent.kill().expect("killed, without a chance to clean up");
+    agent.wait().expect("reaped");
+    for pid in pids {
+        wait_until(|| (!is_alive(pid)).then_some(()));
+    }
+}
+
+#[track_caller]
+fn wait_until<T>(mut seen: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        if let Some(seen) = seen() {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "it did not happen");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A zombie counts as dead: only its new parent has not noticed yet.
+fn is_alive(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .any(|line| line.starts_with("State:") && !line.contains('Z'))
+}
