@@ -9,7 +9,7 @@ use crate::secret::{REDACTED, Secret};
 use crate::sections::ProductionConfig;
 
 /// The variable that every client of the Messages API reads its key from.
-const KEY_VARIABLE: &str = "ANTHROPIC_API_KEY";
+pub(crate) const KEY_VARIABLE: &str = "ANTHROPIC_API_KEY";
 /// The setting of the file that it can be in instead.
 const KEY_FILE: &str = "api.api_key_file";
 /// The setting of the file with the private key of the certificate.
@@ -72,7 +72,7 @@ pub(crate) fn find(
             )
         });
     } else if let Some(path) = file {
-        let read = files::read_text(path, MAX_KEY_FILE, Allow::PrivateFile);
+        let read = files::read_text(path, MAX_KEY_FILE, Allow::Private);
         match read.map_err(|fault| explain(&fault, path)).and_then(|text| {
             parse_key(&text).map_err(|message| {
                 (

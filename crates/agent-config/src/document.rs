@@ -21,30 +21,31 @@ pub(crate) struct Leaf {
 pub(crate) fn read(text: &str, origin: &Origin, problems: &mut Problems) -> Vec<Leaf> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = Lines::of(text);
-    let table = match DeTable::parse(text) {
-        Ok(table) => table.into_inner(),
-        // Only the first error: what follows it is often its consequence.
-        Err(error) => {
-            let place = error
-                .span()
-                .map_or_else(|| origin.clone(), |span| lines.place(origin, &span));
-            problems.push(Problem {
-                key: String::new(),
-                value: None,
-                origin: Some(place),
-                message: format!("is not TOML: {}", shorten(error.message())),
-                valid: "lines such as `max_turns = 50` below a line such as `[agent]`".to_owned(),
-            });
-            return Vec::new();
-        }
-    };
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if let Some(error) = errors
+        .iter()
+        .min_by_key(|error| error.span().map(|span| span.start))
+    {
+        // Only the first: what follows it is often its consequence.
+        let place = error
+            .span()
+            .map_or_else(|| origin.clone(), |span| lines.place(origin, &span));
+        problems.push(Problem {
+            key: String::new(),
+            value: None,
+            origin: Some(place),
+            message: format!("is not TOML: {}", shorten(error.message())),
+            valid: "lines such as `max_turns = 50` below a line such as `[agent]`".to_owned(),
+        });
+        return Vec::new();
+    }
     let mut reader = Reader {
         lines,
         origin,
         problems,
         leaves: Vec::new(),
     };
-    reader.table("", table);
+    reader.table("", table.into_inner());
     reader.leaves
 }
 
@@ -61,11 +62,7 @@ impl Reader<'_> {
         for (name, value) in table {
             let origin = self.origin.at_line(self.lines.line(name.span().start));
             let name = name.into_inner();
-            let path = if prefix.is_empty() {
-                name.to_string()
-            } else {
-                format!("{prefix}.{name}")
-            };
+            let path = suggest::join(prefix, &name);
             // A quoted name with a point in it is one name, not a path.
             let known = !name.contains('.');
             if let Some(key) = keys::find(&path).filter(|_| known) {
@@ -80,17 +77,71 @@ impl Reader<'_> {
                     other => self.problems.push(not_a_table(path, &plain(other), origin)),
                 }
             } else {
-                self.problems.push(unknown(&path, origin));
+                self.problems.push(unknown(prefix, &name, origin));
             }
         }
     }
 }
 
-/// The problem of a name that is no key. Its value is not repeated: it may be a credential put in the wrong place.
-pub(crate) fn unknown(path: &str, origin: Origin) -> Problem {
-    let (message, valid) = suggest::unknown_key(path);
+/// A value for a key that was named outside a file. A name that is no key becomes a problem.
+pub(crate) fn leaf(path: &str, text: &str, origin: Origin, problems: &mut Problems) -> Option<Leaf> {
+    if let Some(key) = keys::find(path) {
+        return Some(Leaf {
+            key,
+            value: key.kind.literal(text),
+            origin,
+        });
+    }
+    problems.push(no_leaf(path, origin));
+    None
+}
+
+/// The problem of a path that leads to no key: its first part that does not exist is the one to explain.
+fn no_leaf(path: &str, origin: Origin) -> Problem {
+    let mut table = String::new();
+    for name in path.split('.') {
+        let deeper = suggest::join(&table, name);
+        if keys::find(&deeper).is_some() {
+            let message = format!("is not a known key; `{deeper}` has no keys below it");
+            let valid = suggest::valid_names(&table);
+            return Problem {
+                key: shorten(path),
+                value: None,
+                origin: Some(origin),
+                message,
+                valid,
+            };
+        }
+        if !keys::is_table(&deeper) {
+            return unknown(&table, name, origin);
+        }
+        table = deeper;
+    }
+    let valid = suggest::valid_names(&table);
     Problem {
-        key: shorten(path),
+        key: table,
+        value: None,
+        origin: Some(origin),
+        message: "is a section, not a key".to_owned(),
+        valid,
+    }
+}
+
+/// The problem of a name that is no key of its table. Its value is not repeated: it may be a credential put in the
+/// wrong place.
+fn unknown(table: &str, name: &str, origin: Origin) -> Problem {
+    let (message, valid) = suggest::unknown_key(table, name);
+    let bare = !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let shown = if bare {
+        shorten(name)
+    } else {
+        format!("\"{}\"", shorten(name))
+    };
+    Problem {
+        key: suggest::join(table, &shown),
         value: None,
         origin: Some(origin),
         message,

@@ -2,6 +2,7 @@
 //! [`Environment`], so that tests and embedders decide what is in it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 
 /// Environment variables by name. It never prints their values: some are credentials.
@@ -19,8 +20,13 @@ impl Environment {
         reason = "the one place that reads the environment"
     )]
     pub fn from_process() -> Self {
+        Self::from_os_pairs(std::env::vars_os())
+    }
+
+    /// An environment of exactly these variables, which need not be UTF-8.
+    pub fn from_os_pairs(pairs: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let mut environment = Self::default();
-        for (name, value) in std::env::vars_os() {
+        for (name, value) in pairs {
             // A name that is not UTF-8 is none that we look for.
             let Ok(name) = name.into_string() else { continue };
             match value.into_string() {
@@ -63,12 +69,6 @@ impl Environment {
     /// The names of variables whose value is not UTF-8.
     pub fn unreadable(&self) -> impl Iterator<Item = &str> {
         self.unreadable.iter().map(String::as_str)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn with_unreadable(mut self, name: &str) -> Self {
-        self.unreadable.push(name.to_owned());
-        self
     }
 }
 

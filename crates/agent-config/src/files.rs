@@ -9,15 +9,18 @@ use zeroize::Zeroizing;
 
 use crate::problem::ConfigError;
 
+/// Room kept behind the content, so that finding the end of the file needs no larger buffer.
+const SPARE: usize = 64;
+
 /// What kind of file may be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Allow {
     /// Only a regular one: a pipe or device that lies where a file is expected would hold up the start for ever.
-    RegularFile,
+    Regular,
     /// Anything: the user named it, and `<(…)` in a shell is a pipe.
-    AnyFile,
+    Any,
     /// Only a regular one that nobody but its owner may read.
-    PrivateFile,
+    Private,
 }
 
 /// Why a file could not be used.
@@ -70,16 +73,16 @@ impl From<io::Error> for FileFault {
 /// Reads a text of at most `limit` bytes. The buffer is overwritten when it is dropped: it may hold credentials.
 pub(crate) fn read_text(path: &Path, limit: u64, allow: Allow) -> Result<Zeroizing<String>, FileFault> {
     // Before opening, because opening a pipe waits for its other end.
-    if allow != Allow::AnyFile && !fs::metadata(path)?.is_file() {
+    if allow != Allow::Any && !fs::metadata(path)?.is_file() {
         return Err(FileFault::NotRegular);
     }
     let file = File::open(path)?;
     let metadata = file.metadata()?;
-    if allow == Allow::PrivateFile {
+    if allow == Allow::Private {
         check_private(&metadata)?;
     }
     // Room for all of it at once: a buffer that grows leaves copies behind that nothing overwrites.
-    let room = usize::try_from(metadata.len().min(limit) + 1).unwrap_or(0);
+    let room = usize::try_from(metadata.len().min(limit)).unwrap_or(0) + SPARE;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {

@@ -73,7 +73,7 @@ impl Folders {
 }
 
 /// The configuration file for all users of this machine.
-pub fn system_config_file(environment: &Environment) -> PathBuf {
+pub(crate) fn system_config_file(environment: &Environment) -> PathBuf {
     if cfg!(windows) {
         let base = environment.get("PROGRAMDATA").unwrap_or(r"C:\ProgramData");
         return Path::new(base).join(NAME).join(CONFIG_FILE);
@@ -82,7 +82,7 @@ pub fn system_config_file(environment: &Environment) -> PathBuf {
 }
 
 /// The configuration file of a project, given the folder the agent works in.
-pub fn project_config_file(workspace: &Path) -> PathBuf {
+pub(crate) fn project_config_file(workspace: &Path) -> PathBuf {
     workspace.join(PROJECT_FOLDER).join(CONFIG_FILE)
 }
 

@@ -48,7 +48,7 @@ fn read(path: &Path) -> Result<Option<Uuid>, ConfigError> {
         });
         ConfigError::Invalid(problems)
     };
-    match files::read_text(path, MAX_FILE, Allow::RegularFile) {
+    match files::read_text(path, MAX_FILE, Allow::Regular) {
         Ok(text) => match text.trim().parse() {
             Ok(id) => Ok(Some(id)),
             Err(_) => Err(wrong(

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::credentials::KEY_VARIABLE;
 use crate::document::{self, Leaf};
 use crate::environment::Environment;
 use crate::files::{self, Allow, FileFault};
 use crate::folders::{Folders, project_config_file, system_config_file};
-use crate::keys::{self, VARIABLE_PREFIX};
+use crate::keys::VARIABLE_PREFIX;
 use crate::problem::{Layer, Origin, Problem, Problems, shorten};
 
 /// A configuration with every key and comment is 10 KiB; ten thousand rules of a team are below a megabyte.
@@ -52,13 +53,13 @@ impl Sources {
 /// The values of all layers but defaults and profile, the weakest layer first.
 pub(crate) fn gather(sources: &Sources, problems: &mut Problems) -> Vec<Leaf> {
     let (user, user_allow) = match &sources.explicit_file {
-        Some(file) => (Some(file), Allow::AnyFile),
-        None => (sources.user_file.as_ref(), Allow::RegularFile),
+        Some(file) => (Some(file), Allow::Any),
+        None => (sources.user_file.as_ref(), Allow::Regular),
     };
     let mut leaves = file(
         Layer::System,
         sources.system_file.as_deref(),
-        Allow::RegularFile,
+        Allow::Regular,
         problems,
     );
     leaves.extend(file(
@@ -70,7 +71,7 @@ pub(crate) fn gather(sources: &Sources, problems: &mut Problems) -> Vec<Leaf> {
     leaves.extend(file(
         Layer::Project,
         sources.project_file.as_deref(),
-        Allow::RegularFile,
+        Allow::Regular,
         problems,
     ));
     leaves.extend(variables(&sources.environment, problems));
@@ -85,7 +86,7 @@ fn file(layer: Layer, path: Option<&Path>, allow: Allow, problems: &mut Problems
     let origin = Origin::file(layer, path);
     match files::read_text(path, MAX_CONFIG_FILE, allow) {
         Ok(text) => document::read(&text, &origin, problems),
-        Err(FileFault::Missing) if allow != Allow::AnyFile => Vec::new(),
+        Err(FileFault::Missing) if allow != Allow::Any => Vec::new(),
         Err(fault) => {
             let origin = match fault {
                 FileFault::NotUtf8 { line } => origin.at_line(line),
@@ -108,14 +109,7 @@ fn variables(environment: &Environment, problems: &mut Problems) -> Vec<Leaf> {
     let mut leaves = Vec::new();
     let mut set = |name: &str, path: &str, text: &str| {
         let origin = Origin::named(Layer::Environment, name);
-        match keys::find(path) {
-            Some(key) => leaves.push(Leaf {
-                key,
-                value: key.kind.literal(text),
-                origin,
-            }),
-            None => problems.push(document::unknown(path, origin)),
-        }
+        leaves.extend(document::leaf(path, text, origin, problems));
     };
     // First, so that the variable that is ours alone goes before it.
     if let Some(url) = environment.get(BASE_URL_VARIABLE) {
@@ -125,15 +119,21 @@ fn variables(environment: &Environment, problems: &mut Problems) -> Vec<Leaf> {
         set(name, &path_of_variable(name), text);
     }
     for name in environment.unreadable() {
-        if name.starts_with(VARIABLE_PREFIX) || name.starts_with("ANTHROPIC_") {
-            problems.push(Problem {
-                key: shorten(&path_of_variable(name)),
-                value: None,
-                origin: Some(Origin::named(Layer::Environment, name)),
-                message: "is not UTF-8 text".to_owned(),
-                valid: "UTF-8 text".to_owned(),
-            });
-        }
+        let key = match name {
+            BASE_URL_VARIABLE | KEY_VARIABLE => String::new(),
+            _ if name.starts_with(VARIABLE_PREFIX) => shorten(&path_of_variable(name)),
+            // Not ours: other programs may put there what they like.
+            _ => continue,
+        };
+        let origin = Some(Origin::named(Layer::Environment, name));
+        let (message, valid) = ("is not UTF-8 text".to_owned(), "UTF-8 text".to_owned());
+        problems.push(Problem {
+            key,
+            value: None,
+            origin,
+            message,
+            valid,
+        });
     }
     leaves
 }
@@ -150,14 +150,7 @@ fn flags(flags: &[(String, String)], problems: &mut Problems) -> Vec<Leaf> {
     let mut leaves = Vec::new();
     for (path, text) in flags {
         let origin = Origin::named(Layer::Flag, path);
-        match keys::find(path) {
-            Some(key) => leaves.push(Leaf {
-                key,
-                value: key.kind.literal(text),
-                origin,
-            }),
-            None => problems.push(document::unknown(path, origin)),
-        }
+        leaves.extend(document::leaf(path, text, origin, problems));
     }
     leaves
 }

@@ -210,10 +210,12 @@ impl Merge {
     }
 }
 
+/// Where a key can be set that a project's file may not set.
 fn way_out(key: &Key) -> String {
+    let variable = key.variable();
     format!(
-        "set it in your own file, in {} or on the command line; a project's file may set what is in [agent] and [tools], but for agent.permission_mode and tools.allowed_commands, and logging.level",
-        key.variable()
+        "your own file, {variable} or the command line; a project's file may set [agent] (but not permission_mode), \
+         [tools] (but not allowed_commands) and logging.level"
     )
 }
 

@@ -235,12 +235,28 @@ impl fmt::Display for Problems {
     }
 }
 
-/// A text fit for one line of a message: no control characters, no more than [`MAX_SHOWN`] characters.
+/// A text fit for one line of a message: no more than [`MAX_SHOWN`] characters, and none that control a terminal or
+/// change the direction of what follows. Project files are written by strangers.
 pub(crate) fn shorten(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    let clean = |c: char| if unseen(c) { ' ' } else { c };
     let mut shown: String = text.chars().take(MAX_SHOWN).map(clean).collect();
     if text.chars().nth(MAX_SHOWN).is_some() {
         shown.push('…');
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_strangers_wrote_cannot_play_tricks_in_a_message() {
+        assert_eq!(shorten("a\u{1b}[2Jb\nc\u{202e}d\u{200b}e"), "a [2Jb c d e");
+        assert_eq!(shorten(&"é".repeat(200)), format!("{}…", "é".repeat(MAX_SHOWN)));
+    }
 }

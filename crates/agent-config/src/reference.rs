@@ -30,7 +30,8 @@ pub(crate) fn fixed_default(key: &Key, defaults: &ProductionConfig) -> Result<Va
     }
 }
 
-fn defaults() -> ProductionConfig {
+/// The defaults, in no one's folders.
+pub(crate) fn defaults() -> ProductionConfig {
     ProductionConfig::with_folders(&Folders::of(&Default::default()))
 }
 

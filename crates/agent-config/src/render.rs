@@ -6,14 +6,12 @@ use serde_json::Value as Json;
 use toml::Value;
 
 use crate::files::{self, Existing};
-use crate::folders::Folders;
 use crate::keys::{KEYS, Key};
 use crate::problem::ConfigError;
 use crate::reference;
 use crate::sections::ProductionConfig;
 
-const SAVED_HEADER: &str =
-    "# Written by claude-agent. What every key means: claude-agent config init --help\n";
+const SAVED_HEADER: &str = "# Written by claude-agent. docs/configuration.md explains every key.\n";
 const TEMPLATE_HEADER: &str = "\
 # The configuration of claude-agent. Every line below is a default: remove the `#` in front of a key to change it.
 # `claude-agent config check` tells what is wrong with this file, with lines.
@@ -65,7 +63,7 @@ fn document(value: impl Fn(&Key) -> Option<Value>) -> String {
 /// A configuration file with every key, its meaning and its default, all commented out: what `config init` writes.
 pub fn template() -> String {
     let schema = reference::json_schema();
-    let defaults = ProductionConfig::with_folders(&Folders::of(&Default::default()));
+    let defaults = reference::defaults();
     let mut text = TEMPLATE_HEADER.to_owned();
     let mut table = "";
     for key in KEYS {
@@ -85,6 +83,20 @@ pub fn template() -> String {
         }
     }
     text
+}
+
+/// Writes the [`template`] to a file that only its owner may read. A file that is there already is kept, unless
+/// `replace` is true. Missing folders are made.
+///
+/// # Errors
+/// [`ConfigError::Write`]; its source has the kind [`std::io::ErrorKind::AlreadyExists`] where a file was kept.
+pub fn write_template(path: &Path, replace: bool) -> Result<(), ConfigError> {
+    let existing = if replace {
+        Existing::Replace
+    } else {
+        Existing::Keep
+    };
+    files::write_private(path, &template(), existing)
 }
 
 /// Adds a text as comment lines that are no wider than [`WIDTH`].

@@ -124,12 +124,17 @@ pub(crate) trait Setting: Serialize + DeserializeOwned {
 
 /// Reads a setting. The error is to be read after the key and the value.
 pub(crate) fn read<T: Setting>(value: Value) -> Result<T, String> {
+    if T::KIND == Kind::Duration && (value.is_integer() || value.is_float()) {
+        return Err("has no unit and is not in quotes".to_owned());
+    }
     if !T::KIND.accepts(&value) {
         return Err(format!("is {}", noun(&value)));
     }
+    let negative = value.as_integer().is_some_and(|number| number < 0);
     T::deserialize(value).map_err(|error| match T::KIND {
-        // Only the range is left to go wrong, and the rule of the key says it better.
-        Kind::Whole => "is out of range".to_owned(),
+        // Only the range is left to go wrong.
+        Kind::Whole if negative => "is too small".to_owned(),
+        Kind::Whole => "is too large".to_owned(),
         Kind::List => "has an entry that is not a text".to_owned(),
         Kind::Uuid => "is not a UUID".to_owned(),
         _ => error.message().to_owned(),

@@ -1,6 +1,6 @@
 //! "Did you mean": the name closest to one that does not exist.
 
-use crate::keys::{self, KEYS};
+use crate::keys::KEYS;
 
 /// Longer texts are no misspelt names, and comparing them would cost time for nothing.
 const MAX_NAME: usize = 64;
@@ -23,43 +23,50 @@ pub(crate) fn closest<'a>(given: &str, candidates: impl Iterator<Item = &'a str>
         .map(|(_, name)| name)
 }
 
-/// What is wrong with a key that does not exist, and what would be valid in its place.
-pub(crate) fn unknown_key(path: &str) -> (String, String) {
-    let (table, name) = path.rsplit_once('.').unwrap_or(("", path));
+/// What is wrong with a name that is no key of its table, and what would be valid in its place. The table exists;
+/// the top is the empty one.
+pub(crate) fn unknown_key(table: &str, name: &str) -> (String, String) {
     let siblings = names_in(table);
-    let in_other_table = || {
-        KEYS.iter()
-            .map(|key| key.name)
-            .find(|key| key.rsplit('.').next() == Some(name))
-    };
-    let meant = match closest(name, siblings.iter().copied()) {
-        Some(sibling) if table.is_empty() => Some(sibling.to_owned()),
-        Some(sibling) => Some(format!("{table}.{sibling}")),
-        None => in_other_table().map(str::to_owned),
-    };
+    let meant_here = closest(name, siblings.iter().copied());
+    let meant_elsewhere = KEYS
+        .iter()
+        .map(|key| key.name)
+        .find(|key| key.rsplit('.').next() == Some(name));
     let mut message = "is not a known key".to_owned();
-    if is_credential(name) {
+    if let Some(sibling) = meant_here {
+        message.push_str(&format!("; did you mean `{}`?", join(table, sibling)));
+    } else if is_credential(name) {
         message.push_str(
-            "; a credential does not belong here, set ANTHROPIC_API_KEY, or api.api_key_file to a file that only you may read",
+            "; a credential does not belong here: set ANTHROPIC_API_KEY, or set api.api_key_file to a file that only you may read",
         );
-    } else if let Some(meant) = meant {
-        message.push_str(&format!("; did you mean `{meant}`?"));
+    } else if let Some(key) = meant_elsewhere {
+        message.push_str(&format!("; did you mean `{key}`?"));
     }
+    (message, valid_names(table))
+}
+
+/// What may be set in a table.
+pub(crate) fn valid_names(table: &str) -> String {
     let place = if table.is_empty() {
         "at the top".to_owned()
     } else {
         format!("in [{table}]")
     };
-    (message, format!("{place}, one of {}", siblings.join(", ")))
+    format!("{place}, one of {}", names_in(table).join(", "))
 }
 
-/// The keys and tables directly in a table; those at the top where the table does not exist.
-fn names_in(table: &str) -> Vec<&'static str> {
-    let prefix = if keys::is_table(table) {
-        format!("{table}.")
+/// The path of a name in a table.
+pub(crate) fn join(table: &str, name: &str) -> String {
+    if table.is_empty() {
+        name.to_owned()
     } else {
-        String::new()
-    };
+        format!("{table}.{name}")
+    }
+}
+
+/// The keys and tables directly in a table.
+fn names_in(table: &str) -> Vec<&'static str> {
+    let prefix = join(table, "");
     let rest = KEYS
         .iter()
         .filter_map(|key| key.name.strip_prefix(prefix.as_str()));
@@ -84,20 +91,30 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_explained() {
-        let message = |path| unknown_key(path).0;
-        assert!(message("agent.max_turn").ends_with("did you mean `agent.max_turns`?"));
-        assert!(message("agnet").ends_with("did you mean `agent`?"));
-        assert!(message("logging.request_timeout").ends_with("did you mean `performance.request_timeout`?"));
-        assert!(message("max_turns").ends_with("did you mean `agent.max_turns`?"));
-        assert!(message("api.api_key").contains("ANTHROPIC_API_KEY"));
-        let threshold = "monitoring.performance_thresholds.max_cpu";
-        assert!(
-            message(threshold).ends_with("is not a known key"),
-            "{}",
-            message(threshold)
-        );
-        insta::assert_snapshot!(unknown_key("monitoring.performance_thresholds.max_cpu_percent").0, @"");
-        insta::assert_snapshot!(unknown_key("x").1, @"");
+        let cases = [
+            ("agent", "max_turn", "; did you mean `agent.max_turns`?"),
+            ("", "agnet", "; did you mean `agent`?"),
+            ("logging", "cache_ttl", "; did you mean `performance.cache_ttl`?"),
+            ("", "max_turns", "; did you mean `agent.max_turns`?"),
+            (
+                "api",
+                "max_output_token",
+                "; did you mean `api.max_output_tokens`?",
+            ),
+            (
+                "monitoring.performance_thresholds",
+                "max_cpu_percent",
+                "did you mean `monitoring.performance_thresholds.max_cpu_usage_percent`?",
+            ),
+            ("api", "api_key", "to a file that only you may read"),
+            ("", "xyzzy", "is not a known key"),
+        ];
+        for (table, name, end) in cases {
+            let message = unknown_key(table, name).0;
+            assert!(message.ends_with(end), "{table} {name}: {message}");
+        }
+        insta::assert_snapshot!(unknown_key("monitoring.performance_thresholds", "x").1, @"in [monitoring.performance_thresholds], one of max_response_time_ms, max_memory_usage_mb, max_cpu_usage_percent, max_error_rate_percent");
+        insta::assert_snapshot!(unknown_key("", "x").1, @"at the top, one of environment, security, performance, monitoring, logging, deployment, api, agent, tools");
     }
 
     #[test]
