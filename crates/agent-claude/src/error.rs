@@ -1,11 +1,19 @@
 //! What can go wrong with a request, by what its caller can do about it.
 
+mod budget_reason;
+mod kinds;
+mod timeout_stage;
+
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agent_performance::connection_pool::{ConnectFailure, PoolError, SendError};
+
+pub use budget_reason::BudgetReason;
+pub use kinds::{kind_of_status, status_of_kind};
+pub use timeout_stage::TimeoutStage;
 
 use crate::messages::ApiErrorBody;
 
@@ -89,86 +97,6 @@ pub enum ClaudeError {
     },
 }
 
-/// Which of the four timers ran out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TimeoutStage {
-    /// Making the connection.
-    Connect,
-    /// From the request sent to the head of the reply.
-    FirstByte,
-    /// Between events; pings do not count.
-    Idle,
-    /// The whole request with its retries.
-    Total,
-}
-
-impl TimeoutStage {
-    /// What a person can do about it.
-    pub fn advice(self) -> &'static str {
-        match self {
-            TimeoutStage::Connect => ConnectFailure::TimedOut.advice(),
-            TimeoutStage::FirstByte => "the API took the request and did not answer; try again",
-            TimeoutStage::Idle => "the API went silent in the middle of its answer; try again",
-            TimeoutStage::Total => "ask for less at once, or raise the total timeout",
-        }
-    }
-}
-
-impl fmt::Display for TimeoutStage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TimeoutStage::Connect => "connecting to the API",
-            TimeoutStage::FirstByte => "waiting for the API's answer to begin",
-            TimeoutStage::Idle => "waiting for the next part of the API's answer",
-            TimeoutStage::Total => "the request as a whole",
-        })
-    }
-}
-
-/// Which limit forbade a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BudgetReason {
-    /// Too many retries lately, over all requests.
-    RetryBudget,
-    /// The API failed many times in a row and is left alone for a while.
-    CircuitOpen {
-        /// When the next try is let through.
-        retry_in: Duration,
-    },
-    /// Too many requests wait for their turn.
-    TooManyWaiting {
-        /// How many.
-        waiting: usize,
-    },
-    /// All connections stayed busy.
-    Connections {
-        /// The pool's own words.
-        message: String,
-    },
-}
-
-impl fmt::Display for BudgetReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BudgetReason::RetryBudget => {
-                f.write_str("not retried: too many requests failed lately; try again later")
-            }
-            BudgetReason::CircuitOpen { retry_in } => write!(
-                f,
-                "the API failed many times in a row and is not asked for another {} s; try again then",
-                retry_in.as_secs().max(1)
-            ),
-            BudgetReason::TooManyWaiting { waiting } => {
-                write!(
-                    f,
-                    "{waiting} requests to the API are waiting already; send fewer at once"
-                )
-            }
-            BudgetReason::Connections { message } => f.write_str(message),
-        }
-    }
-}
-
 impl ClaudeError {
     /// True when the same request may succeed later without change.
     ///
@@ -216,7 +144,7 @@ impl ClaudeError {
     /// An error event of a stream, as the status it would have been.
     pub(crate) fn from_event(body: ApiErrorBody, request_id: Option<&str>) -> Self {
         ClaudeError::Api {
-            status: status_of(&body.error.kind),
+            status: status_of_kind(&body.error.kind),
             kind: body.error.kind,
             message: body.error.message,
             request_id: body.request_id.or_else(|| request_id.map(str::to_owned)),
@@ -295,23 +223,6 @@ impl From<PoolError> for ClaudeError {
                 last: None,
             },
         }
-    }
-}
-
-/// The status each kind of error comes with when it is not an event.
-fn status_of(kind: &str) -> u16 {
-    match kind {
-        "invalid_request_error" => 400,
-        "authentication_error" => 401,
-        "billing_error" => 402,
-        "permission_error" => 403,
-        "not_found_error" => 404,
-        "conflict_error" => 409,
-        "request_too_large" => 413,
-        "rate_limit_error" => 429,
-        "timeout_error" => 504,
-        "overloaded_error" => 529,
-        _ => 500,
     }
 }
 

@@ -109,8 +109,12 @@ impl ClaudeClient {
     /// Sends once; returns at the head of a successful reply.
     pub(super) async fn send_once(&self, call: &Call) -> ClaudeResult<Response<PooledBody>> {
         let shared = &self.shared;
-        let connect = shared.config.timeouts.connect;
         let client = shared.pool.get_client(shared.endpoint.origin()).await?;
+        let connect = shared
+            .config
+            .timeouts
+            .connect
+            .min(client.default_limits().connect);
         let limits = SendLimits {
             connect,
             head: call.first_byte,

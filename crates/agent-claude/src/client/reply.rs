@@ -11,7 +11,7 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::error::{ClaudeError, ClaudeResult, TimeoutStage};
+use crate::error::{ClaudeError, ClaudeResult, TimeoutStage, kind_of_status};
 use crate::messages::ApiErrorBody;
 use crate::retry::headers::{retry_after, should_retry};
 
@@ -78,7 +78,7 @@ pub(super) async fn check_status(response: Response<PooledBody>) -> ClaudeResult
     let (kind, message, id) = match serde_json::from_slice::<ApiErrorBody>(&body) {
         Ok(body) => (body.error.kind, body.error.message, body.request_id),
         Err(_) => (
-            kind_of(head.status).to_owned(),
+            kind_of_status(head.status.as_u16()).to_owned(),
             foreign(head.status, &head.headers, &body),
             None,
         ),
@@ -169,22 +169,6 @@ pub(super) fn excerpt(bytes: &[u8]) -> String {
         count += length + separator;
     }
     words
-}
-
-fn kind_of(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        401 => "authentication_error",
-        402 => "billing_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        408 | 504 => "timeout_error",
-        409 => "conflict_error",
-        413 => "request_too_large",
-        429 => "rate_limit_error",
-        529 => "overloaded_error",
-        400..500 => "invalid_request_error",
-        _ => "api_error",
-    }
 }
 
 #[cfg(test)]

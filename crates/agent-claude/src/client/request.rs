@@ -15,6 +15,10 @@ use crate::messages::ApiVersion;
 
 const AGENT: &str = concat!("claude-desktop-agent/", env!("CARGO_PKG_VERSION"));
 
+/// The slowest uplink that the timers allow for. A context of several megabytes takes a while on a poor line, and that
+/// is no silence of the API's. Below one second's worth nothing is added.
+const UPLOAD_BYTES_PER_SECOND: u64 = 128 << 10;
+
 /// The API's address and the headers for it, checked once.
 pub(super) struct Endpoint {
     origin: String,
@@ -70,7 +74,10 @@ impl Endpoint {
         &self.origin
     }
 
+    /// `first_byte` is the time from the body sent; the time to send it is added here.
     pub(super) fn post(&self, path: &str, body: Bytes, first_byte: Duration) -> ClaudeResult<Call> {
+        let upload = Duration::from_secs(body.len() as u64 / UPLOAD_BYTES_PER_SECOND);
+        let first_byte = first_byte.saturating_add(upload);
         Ok(Call {
             method: Method::POST,
             uri: self.uri(path)?,
@@ -204,6 +211,21 @@ mod tests {
         broken = config("http://host");
         broken.betas = vec!["a\nb".into()];
         assert!(Endpoint::new(&broken).is_err());
+    }
+
+    #[test]
+    fn a_large_body_has_time_to_be_sent() {
+        let endpoint = Endpoint::new(&config("http://host")).unwrap();
+        let allowed = |bytes: usize| {
+            let body = Bytes::from(vec![b' '; bytes]);
+            endpoint
+                .post("/", body, Duration::from_secs(60))
+                .unwrap()
+                .first_byte
+                .as_secs()
+        };
+        assert_eq!(allowed(48_000), 60);
+        assert_eq!(allowed(32 << 20), 60 + 256);
     }
 
     #[test]

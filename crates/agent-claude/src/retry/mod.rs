@@ -1,8 +1,8 @@
 //! When to try again, and when to leave the API alone.
 //!
-//! Three parts, each of its own: how long to wait ([`backoff`], [`headers`](crate::retry::headers)), how many retries
-//! all requests together may make (`budget`), and whether the API is asked at all (`breaker`). None does I/O; time
-//! is Tokio's, so that tests can run an hour in an instant.
+//! Parts that know nothing of each other: how long to wait (`backoff`, `headers`), how many retries all requests
+//! together may make (`budget`), and whether the API is asked at all (`breaker`). None does I/O; time is Tokio's, so
+//! that tests can run an hour in an instant.
 
 pub(crate) mod backoff;
 pub(crate) mod breaker;

@@ -18,13 +18,18 @@ use super::{
 };
 use crate::lifecycle::Lifecycle;
 
+/// The end comes apart from the data: the reader is done before its connection is back in the pool.
+const CHUNKED: [&[u8]; 2] = [
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n",
+    b"0\r\n\r\n",
+];
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const SHORT: Duration = Duration::from_millis(60);
 
 /// What the server does with the connections it gets.
 #[derive(Clone, Copy)]
 enum Behaviour {
-    Answer,
+    Chunked,
     /// Answers once, then closes without having said so.
     AnswerOnceThenClose,
     Silent,
@@ -47,6 +52,7 @@ async fn server(lifecycle: &Lifecycle, behaviour: Behaviour) -> (SocketAddr, Arc
     drop(lifecycle.spawn("accept", async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
             counts.accepted.fetch_add(1, Ordering::SeqCst);
             let counts = Arc::clone(&counts);
             drop(connections.spawn("connection", async move {
@@ -63,7 +69,12 @@ async fn server(lifecycle: &Lifecycle, behaviour: Behaviour) -> (SocketAddr, Arc
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, behaviour: Behaviour) {
     while read_head(&mut stream).await {
         match behaviour {
-            Behaviour::Answer => stream.write_all(OK).await.unwrap(),
+            Behaviour::Chunked => {
+                for part in CHUNKED {
+                    stream.write_all(part).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+            }
             Behaviour::AnswerOnceThenClose => {
                 stream.write_all(OK).await.unwrap();
                 return;
@@ -132,10 +143,10 @@ const QUICK: SendLimits = SendLimits {
     head: SHORT,
 };
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_callers_share_eight_connections() {
     let lifecycle = Lifecycle::new();
-    let (address, seen) = server(&lifecycle, Behaviour::Answer).await;
+    let (address, seen) = server(&lifecycle, Behaviour::Chunked).await;
     let pool = Arc::new(pool(8));
     let url = format!("http://{address}/");
     let callers: Vec<_> = (0..200)

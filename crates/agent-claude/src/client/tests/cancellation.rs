@@ -7,37 +7,27 @@ use tokio_util::sync::CancellationToken;
 use super::server::{BLOCK, START, Server, Step, error, message, send, stream_head};
 use super::*;
 
-/// Cancels `client` a little into `request`, and expects it to end at once.
-async fn cancels<T: std::fmt::Debug>(
-    what: &str,
-    client: &ClaudeClient,
-    after: impl Future<Output = ()>,
-) -> ClaudeError
-where
-    T: Send,
-{
+/// Cancels a request of `client` a little after `reached`, and expects it to end at once.
+async fn expect_cancelled(what: &str, client: &ClaudeClient, reached: impl Future<Output = ()>) {
     let token = CancellationToken::new();
     let client = client.with_cancellation(token.clone());
     let question = question();
-    let request = client.stream_message(&question);
     let cancel = async {
-        after.await;
+        reached.await;
         tokio::time::sleep(SHORT / 2).await;
         token.cancel();
         Instant::now()
     };
-    let (result, cancelled_at) = tokio::join!(request, cancel);
+    let (result, cancelled_at) = tokio::join!(client.stream_message(&question), cancel);
     assert!(
         cancelled_at.elapsed() < Duration::from_secs(1),
         "{what}: {:?}",
         cancelled_at.elapsed()
     );
-    result.err().unwrap_or_else(|| panic!("{what}: it ended well"))
-}
-
-async fn expect_cancelled(what: &str, client: &ClaudeClient, after: impl Future<Output = ()>) {
-    let error = cancels::<()>(what, client, after).await;
-    assert!(matches!(error, ClaudeError::Cancelled), "{what}: {error:?}");
+    assert!(
+        matches!(result, Err(ClaudeError::Cancelled)),
+        "{what}: {result:?}"
+    );
 }
 
 #[tokio::test]
