@@ -1,0 +1,360 @@
+//! The loop: ask, run the tools that were asked for, ask again, until the model is done or something ends it.
+//!
+//! Each step returns the next one. What ends a run is a value too ([`End`]), so there is one place that reports it.
+
+use std::sync::Arc;
+
+use agent_claude::error::ClaudeResult;
+use agent_claude::messages::{
+    CacheControl, ContentBlock, Message, MessageRequest, Role, StopReason, Thinking, ToolResultBlock, ToolUseBlock,
+    Usage,
+};
+
+use crate::agent::AgentParts;
+use crate::ask::{Asked, Show, ask};
+use crate::calls::CallRunner;
+use crate::compaction::{self, Window};
+use crate::control::Shared;
+use crate::conversation::{Conversation, Spent};
+use crate::emitter::Emitter;
+use crate::event::{AgentEvent, Outcome};
+use crate::limits::{Ledger, Refused};
+use crate::report::{self, End};
+use crate::session_handle::Surroundings;
+
+/// Answers in a row that reach their token limit inside a tool call. The model is told each time; one that doesn't
+/// change its ways would go on until the turns run out.
+const MAX_CUT_ANSWERS: u32 = 3;
+
+/// What the model is told of calls that a crash or a failed store left without a result.
+const INTERRUPTED: &str =
+    "interrupted: the agent stopped before this call ended. Whether it had any effect is not known; look before you repeat it.";
+
+/// What comes next.
+enum Step {
+    /// Send the conversation.
+    Ask,
+    /// Run what the answer asked for.
+    UseTools { calls: Vec<ToolUseBlock>, cut: bool },
+    /// Stop.
+    End(End),
+}
+
+/// One run.
+pub(crate) struct Turn<'a> {
+    pub(crate) parts: &'a AgentParts,
+    pub(crate) surroundings: &'a Surroundings,
+    pub(crate) conversation: &'a mut Conversation,
+    pub(crate) emitter: &'a Emitter,
+    pub(crate) control: &'a Shared,
+    pub(crate) max_turns: u32,
+    pub(crate) ledger: Ledger,
+    pub(crate) progress: Progress,
+}
+
+/// What a run has come to so far.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Answers that were received.
+    pub(crate) turns: u32,
+    /// The text of the last answer that had any.
+    pub(crate) text: String,
+    /// What the policy refused.
+    denied: Vec<String>,
+    /// Answers in a row that were cut inside a tool call.
+    cut_answers: u32,
+    /// Compaction failed; it is not tried again in this run unless the window is really full.
+    compaction_failed: bool,
+    /// The window was full once and compaction made room; a second time it could not.
+    made_room: bool,
+}
+
+impl Turn<'_> {
+    /// Runs to the end.
+    pub(crate) async fn run(&mut self, prompt: String) -> End {
+        let mut step = match self.begin(prompt).await {
+            Ok(()) => Step::Ask,
+            Err(end) => return end,
+        };
+        loop {
+            let next = match step {
+                Step::Ask => self.ask().await,
+                Step::UseTools { calls, cut } => self.use_tools(&calls, cut).await,
+                Step::End(end) => return end,
+            };
+            step = next.unwrap_or_else(Step::End);
+        }
+    }
+
+    /// Stores the prompt, and before it, in the same message, results for calls that an earlier run left without.
+    async fn begin(&mut self, prompt: String) -> Result<(), End> {
+        self.conversation.refresh().await.map_err(|error| report::store(&error))?;
+        let unanswered = self.conversation.history().unanswered();
+        let results = unanswered.into_iter().map(|id| ToolResultBlock::failure(id, INTERRUPTED).into());
+        let prompt = self.parts.redactor.redact(&prompt).into_owned();
+        let content = results.chain([ContentBlock::text(prompt)]).collect();
+        self.store(Role::User, content, None).await
+    }
+
+    async fn ask(&mut self) -> Result<Step, End> {
+        self.check_stop()?;
+        if self.progress.turns >= self.max_turns {
+            return Err(report::max_turns(self.max_turns));
+        }
+        self.compact_if_needed().await?;
+        let max_tokens = self.reserve(self.parts.settings.max_output_tokens)?;
+        self.emitter.emit(AgentEvent::TurnStarted { turn: self.progress.turns + 1 }).await;
+        let asked = self.send(&self.request(max_tokens), Show::Deltas).await;
+        match asked {
+            Ok(message) => {
+                self.progress.turns += 1;
+                self.take_answer(message, max_tokens).await
+            }
+            Err(error) if report::is_prompt_too_long(&error) && self.make_room().await? => Ok(Step::Ask),
+            Err(error) => {
+                self.check_stop()?;
+                Err(report::upstream(&error, &self.parts.settings.model))
+            }
+        }
+    }
+
+    /// Stores the answer and says what it asks for.
+    async fn take_answer(&mut self, mut message: Message, max_tokens: u32) -> Result<Step, End> {
+        let usage = message.usage.clone();
+        let spent = self.settle(usage.clone()).await;
+        if message.stop_reason == Some(StopReason::ModelContextWindowExceeded) && self.make_room().await? {
+            self.conversation.record(spent).await;
+            let reason = "the conversation filled the model's window and was compacted".to_owned();
+            self.emitter.emit(AgentEvent::TurnRestarted { reason }).await;
+            return Ok(Step::Ask);
+        }
+        let calls: Vec<ToolUseBlock> = message.tool_uses().cloned().collect();
+        let content = sendable(std::mem::take(&mut message.content));
+        let text: String = content.iter().filter_map(ContentBlock::as_text).collect();
+        if !text.is_empty() {
+            self.progress.text = text;
+        }
+        self.store(Role::Assistant, content, Some(spent)).await?;
+        self.conversation.measure(&usage);
+        self.next_step(&message, calls, max_tokens).await
+    }
+
+    async fn next_step(&mut self, message: &Message, calls: Vec<ToolUseBlock>, max_tokens: u32) -> Result<Step, End> {
+        let cut = message.stop_reason == Some(StopReason::MaxTokens);
+        match &message.stop_reason {
+            Some(StopReason::EndTurn | StopReason::ToolUse | StopReason::MaxTokens) if !calls.is_empty() => {
+                Ok(Step::UseTools { calls, cut })
+            }
+            Some(StopReason::EndTurn) => self.end_or_go_on().await,
+            // The server paused a long turn: the conversation goes back as it is.
+            Some(StopReason::PauseTurn) => Ok(Step::Ask),
+            Some(StopReason::MaxTokens) => Err(self.cut_short(max_tokens)),
+            Some(StopReason::Refusal) => Err(report::refusal(message)),
+            Some(StopReason::ModelContextWindowExceeded) => Err(report::context_full()),
+            other => Err(report::unknown_stop(other.as_ref().map(StopReason::as_str))),
+        }
+    }
+
+    /// The model is done, unless something was put in meanwhile.
+    async fn end_or_go_on(&mut self) -> Result<Step, End> {
+        let steers = self.control.take_steers_or_close();
+        if steers.is_empty() {
+            let refused = !self.parts.policy.interactive || self.control.deserted.is_cancelled();
+            return Ok(Step::End(match self.progress.denied.is_empty() || !refused {
+                true => End { outcome: Outcome::Done, error: None },
+                false => report::denied(&self.progress.denied),
+            }));
+        }
+        self.store_with_steers(Vec::new(), steers).await?;
+        Ok(Step::Ask)
+    }
+
+    async fn use_tools(&mut self, calls: &[ToolUseBlock], cut: bool) -> Result<Step, End> {
+        let answers = self.call_runner().run(calls).await;
+        self.progress.denied.extend(answers.denied);
+        let results = answers.results.into_iter().map(ContentBlock::from).collect();
+        // What was put in goes to the model only if there is a next request.
+        let steers = match self.control.stopper.cause() {
+            None => self.control.take_steers(),
+            Some(_) => Vec::new(),
+        };
+        self.store_with_steers(results, steers).await?;
+        self.progress.cut_answers = if cut { self.progress.cut_answers + 1 } else { 0 };
+        if self.progress.cut_answers >= MAX_CUT_ANSWERS {
+            return Err(self.cut_short(self.parts.settings.max_output_tokens));
+        }
+        Ok(Step::Ask)
+    }
+
+    async fn store_with_steers(&mut self, mut content: Vec<ContentBlock>, steers: Vec<String>) -> Result<(), End> {
+        let steers: Vec<String> =
+            steers.iter().map(|text| self.parts.redactor.redact(text).into_owned()).collect();
+        content.extend(steers.iter().map(ContentBlock::text));
+        self.store(Role::User, content, None).await?;
+        for text in steers {
+            self.emitter.emit(AgentEvent::Steered { text }).await;
+        }
+        Ok(())
+    }
+
+    async fn store(&mut self, role: Role, content: Vec<ContentBlock>, spent: Option<Spent>) -> Result<(), End> {
+        let stored = self.conversation.append(role, content, spent).await;
+        let seq = stored.map_err(|error| report::store(&error))?;
+        self.emitter.emit(AgentEvent::MessageStored { seq, role: role.as_str().to_owned() }).await;
+        Ok(())
+    }
+
+    /// Sends one request and books what broken answers to it used.
+    async fn send(
+        &mut self,
+        request: &MessageRequest,
+        show: Show,
+    ) -> ClaudeResult<Message> {
+        let client = self.parts.client.with_cancellation(self.control.stopper.token().clone());
+        let Asked { result, wasted } = ask(&client, request, self.emitter, show).await;
+        for usage in wasted {
+            let spent = self.settle(usage).await;
+            self.conversation.record(spent).await;
+        }
+        result
+    }
+
+    /// Counts what a request used, and tells it.
+    async fn settle(&mut self, usage: Usage) -> Spent {
+        let cost_usd = self.ledger.settle(&usage);
+        self.emitter
+            .emit(AgentEvent::UsageReported {
+                input_tokens: usage.input_tokens.unwrap_or(0),
+                output_tokens: usage.output_tokens.unwrap_or(0),
+                cache_read_input_tokens: usage.cache_read_input_tokens.unwrap_or(0),
+                cache_creation_input_tokens: usage.cache_creation_input_tokens.unwrap_or(0),
+                cost_usd,
+                total_cost_usd: self.ledger.spent(),
+            })
+            .await;
+        Spent { usage, cost_usd }
+    }
+
+    fn request(&self, max_tokens: u32) -> MessageRequest {
+        let settings = &self.parts.settings;
+        let messages = self.conversation.history().messages();
+        let mut request = MessageRequest::new(&settings.model, max_tokens, messages);
+        request.system = Some(self.surroundings.system.clone());
+        request.tools = self.surroundings.tools.clone();
+        request.cache_control = Some(CacheControl::ephemeral());
+        request.thinking = settings.thinking.then(Thinking::adaptive);
+        request
+    }
+
+    fn reserve(&self, max_tokens: u32) -> Result<u32, End> {
+        let estimate = self.conversation.history().estimate();
+        self.ledger.reserve(estimate, max_tokens).map_err(|refused| match refused {
+            Refused::UnknownPrice => report::unknown_price(&self.parts.settings.model),
+            Refused::Exhausted { spent, limit } => report::over_budget(spent, limit),
+        })
+    }
+
+    fn check_stop(&self) -> Result<(), End> {
+        self.control.stopper.cause().map_or(Ok(()), |cause| Err(report::stopped(cause)))
+    }
+
+    /// The answer used all of its tokens, which are the model's, or what the budget had left.
+    fn cut_short(&self, max_tokens: u32) -> End {
+        match (max_tokens < self.parts.settings.max_output_tokens, self.ledger.limit().zip(self.ledger.spent())) {
+            (true, Some((limit, spent))) => report::over_budget(spent, limit),
+            _ => report::max_tokens(max_tokens),
+        }
+    }
+
+    fn call_runner(&self) -> CallRunner<'_> {
+        CallRunner {
+            tools: &self.parts.tools,
+            workspace: &self.surroundings.workspace,
+            policy: &self.surroundings.policy,
+            redactor: &self.parts.redactor,
+            grants: &self.surroundings.grants,
+            may_read: Arc::clone(&self.surroundings.may_read),
+            control: self.control,
+            emitter: self.emitter,
+            max_parallel: self.parts.settings.max_parallel_tools,
+        }
+    }
+
+    fn window(&self) -> Window {
+        let settings = &self.parts.settings;
+        Window {
+            tokens: settings.context_window(),
+            answer: u64::from(settings.max_output_tokens),
+            percent: settings.compact_at_percent,
+        }
+    }
+
+    async fn compact_if_needed(&mut self) -> Result<(), End> {
+        let needed = self.conversation.history().estimate().total() > self.window().threshold();
+        if needed && !self.progress.compaction_failed {
+            self.compact().await?;
+        }
+        Ok(())
+    }
+
+    /// The window is really full: true when compaction made room, which it is asked to do once a run.
+    async fn make_room(&mut self) -> Result<bool, End> {
+        if self.progress.made_room {
+            return Ok(false);
+        }
+        self.progress.made_room = true;
+        self.compact().await
+    }
+
+    /// Replaces the old part of the conversation by a summary. False, with a warning, when that did not work: the
+    /// conversation is then as it was.
+    async fn compact(&mut self) -> Result<bool, End> {
+        let window = self.window();
+        let history = self.conversation.history();
+        let (messages_before, tokens_before) = (history.entries().len() as u64, history.estimate().total());
+        let Some(plan) = compaction::plan(history, window, &self.parts.settings.model) else {
+            return Ok(self.compaction_failed("nothing in it can be summarised").await);
+        };
+        if self.ledger.reserve(plan.estimate(), plan.request.max_tokens) != Ok(plan.request.max_tokens) {
+            return Ok(self.compaction_failed("the budget does not allow a summary").await);
+        }
+        let message = match self.send(&plan.request, Show::Nothing).await {
+            Ok(message) => message,
+            Err(error) => {
+                self.check_stop()?;
+                return Ok(self.compaction_failed(&error.to_string()).await);
+            }
+        };
+        let spent = self.settle(message.usage.clone()).await;
+        let Some(summary) = compaction::summary_text(&message.text()) else {
+            self.conversation.record(spent).await;
+            return Ok(self.compaction_failed("the model gave an empty summary").await);
+        };
+        let stored = self.conversation.compact(plan.cut, plan.upto_seq, summary, spent).await;
+        stored.map_err(|error| report::store(&error))?;
+        let tokens_after = self.conversation.history().estimate().total();
+        self.emitter.emit(AgentEvent::Compacted { messages_before, tokens_before, tokens_after }).await;
+        Ok(true)
+    }
+
+    async fn compaction_failed(&mut self, why: &str) -> bool {
+        self.progress.compaction_failed = true;
+        let message = format!(
+            "the conversation is near the end of the model's window and could not be summarised ({why}); it goes on as \
+             it is until the window is full"
+        );
+        self.emitter.warn(message).await;
+        false
+    }
+}
+
+/// What of an answer can be sent back: the API takes no text without letters, and only objects as a tool's input.
+fn sendable(mut content: Vec<ContentBlock>) -> Vec<ContentBlock> {
+    content.retain(|block| block.as_text().is_none_or(|text| !text.trim().is_empty()));
+    for block in &mut content {
+        if let ContentBlock::ToolUse(call) = block {
+            call.wrap_incomplete_input();
+        }
+    }
+    content
+}

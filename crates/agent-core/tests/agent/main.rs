@@ -1,0 +1,11 @@
+//! The agent from outside: real client, real store, real loop, against a scripted API.
+
+mod answers;
+mod approvals;
+mod cancelling;
+mod compaction;
+mod invariants;
+mod limits;
+mod resuming;
+mod support;
+mod tool_calls;
