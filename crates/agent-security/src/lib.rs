@@ -1,1 +1,16 @@
-//! Decisions: paths, commands, permissions, redaction.
+//! Decisions about what an agent may touch: values in, decisions out.
+//!
+//! * [`path`]: which paths stay inside the workspace, and which files steer programs;
+//! * [`command`]: which command lines are understood well enough to run without asking;
+//! * [`permission`]: mode, level and what a tool is about to do, turned into allow, ask or deny;
+//! * [`redact`]: taking secrets out of text before it is shown or stored.
+//!
+//! Nothing here opens a file, starts a program or reads a clock. The decisions keep honest mistakes and
+//! hostile text from running unasked; the directory handle that files are opened beneath and the sandbox
+//! around child processes are what holds when a decision is wrong.
+
+mod characters;
+pub mod command;
+pub mod path;
+pub mod permission;
+pub mod redact;

@@ -1,0 +1,92 @@
+//! Whether an argument points out of the workspace, by its text.
+//!
+//! Unlike paths that the host opens, the arguments of a command are resolved by the kernel: `link/../x` is not
+//! `x` when `link` leads elsewhere. So any `..` counts as leaving.
+
+use std::path::Path;
+
+use crate::characters::shown;
+use crate::path::check_relative;
+
+/// Why a path argument may leave the workspace, or `None`. Without a workspace every absolute path leaves it.
+pub(super) fn outside(word: &str, workspace: Option<&Path>) -> Option<String> {
+    // `:` and `\` separate too: in a revision (`HEAD:../x`) and where Windows paths are understood.
+    if word.split(['/', ':', '\\']).any(|part| part == "..") {
+        return Some(format!(
+            "{} goes up with `..`, maybe out of the workspace",
+            shown(word)
+        ));
+    }
+    let drive = matches!(word.as_bytes(), [letter, b':', b'/' | b'\\', ..] if letter.is_ascii_alphabetic());
+    let absolute = word.starts_with(['/', '\\']) || drive;
+    let inside = || workspace.is_some_and(|root| check_relative(root, word).is_ok());
+    (absolute && !inside()).then(|| format!("{} is outside the workspace", shown(word)))
+}
+
+/// Like [`outside`], for a word of which it is not known whether it is a path, a flag, or a flag with a path.
+pub(super) fn leaves_workspace(word: &str, workspace: Option<&Path>) -> Option<String> {
+    candidates(word)
+        .into_iter()
+        .flatten()
+        .find_map(|part| outside(part, workspace))
+}
+
+/// The parts of a word that could be a path: all of it, what follows `=`, and what is stuck to a short flag.
+pub(crate) fn candidates(word: &str) -> [Option<&str>; 3] {
+    let value = word.split_once('=').map(|(_, value)| value);
+    let stuck = word
+        .strip_prefix('-')
+        .filter(|rest| !rest.starts_with('-'))
+        .and_then(|rest| {
+            let mut chars = rest.chars();
+            chars.next().map(|_| chars.as_str())
+        });
+    [Some(word), value, stuck]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_judged_by_their_text() {
+        let inside = [
+            "src",
+            "./a",
+            "a/..b",
+            "HEAD~1..main",
+            "/work/app/x",
+            "/work/app",
+            "./...",
+            "-",
+            ":/x",
+            "--a=b",
+        ];
+        let outside = [
+            "..",
+            "../x",
+            "a/../b",
+            "HEAD:../x",
+            "a\\..\\b",
+            "/",
+            "/etc/passwd",
+            "/work/app-evil",
+            "/work/app/../x",
+            "C:/x",
+            "\\\\server",
+            "--file=/etc/passwd",
+            "--file=../x",
+            "-f/etc/passwd",
+            "-f../x",
+            "of=/dev/sda",
+        ];
+        let root = Some(Path::new("/work/app"));
+        for word in inside {
+            assert_eq!(leaves_workspace(word, root), None, "{word:?}");
+        }
+        for word in outside {
+            assert!(leaves_workspace(word, root).is_some(), "{word:?}");
+        }
+        assert!(leaves_workspace("/work/app/x", None).is_some());
+    }
+}
