@@ -150,11 +150,7 @@ impl Prepared for Call {
 impl Call {
     fn find(&self, may_read: &PathFilter, cancel: &CancellationToken) -> Result<ToolResult, ToolError> {
         let stop = Stop::new(cancel);
-        let scope = Scope {
-            all: self.all,
-            may_read,
-            stop: &stop,
-        };
+        let scope = Scope::new(self.all, may_read, &stop);
         let mut found: Vec<String> = Vec::new();
         let mut more = false;
         let walked = walk(&self.workspace, &self.base, &scope, &mut |entry| {

@@ -73,11 +73,11 @@ pub(super) enum End {
 /// The program can't be started.
 pub(super) async fn run(spec: &Spec<'_>, cancel: &CancellationToken, live: &LiveOutput) -> io::Result<Ended> {
     let started = Instant::now();
-    let (reader, child) = spawn(spec)?;
-    // Order matters when this is dropped: first the group dies, then the watcher, then the child is reaped.
-    let mut child = child;
+    // The order counts when this is dropped: the group dies before its watcher does.
+    let mut watcher = Watcher::start();
+    let (reader, mut child) = spawn(spec)?;
     let group = Group::led_by(&*child)?;
-    let watcher = Watcher::start(group.id());
+    watcher.watch(group.id());
     let mut output = Output::new(reader, spec.max_output, live)?;
     let mut exit = group.leader_exit();
     let timeout = tokio::time::sleep_until(started + spec.timeout);

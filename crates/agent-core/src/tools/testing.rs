@@ -43,7 +43,7 @@ impl Bench {
     }
 
     pub(super) fn content(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).expect("a file")
+        content(&self.path(name))
     }
 
     pub(super) fn prepare(&self, tool: &str, input: Value) -> Result<Box<dyn Prepared>, ToolError> {
@@ -76,4 +76,25 @@ impl Bench {
         assert!(result.is_error, "{}", result.content);
         result.content
     }
+}
+
+/// The content of a small file.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests read only what they wrote themselves, and /proc"
+)]
+pub(super) fn content(path: &Path) -> Vec<u8> {
+    fs::read(path).expect("a file")
+}
+
+/// Whether a process runs. A zombie does not: only its parent, not of our making, has not noticed yet.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests read only what they wrote themselves, and /proc"
+)]
+pub(super) fn is_alive(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .any(|line| line.starts_with("State:") && !line.contains('Z'))
 }

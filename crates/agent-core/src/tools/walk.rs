@@ -20,9 +20,9 @@ use super::{PathFilter, ToolError};
 use crate::workspace::{FileKind, Workspace, kind_at, open_regular_at};
 
 /// Entries looked at by one search: a large monorepo. What is beyond needs a narrower path.
-pub(super) const MAX_ENTRIES: usize = 200_000;
+const MAX_ENTRIES: usize = 200_000;
 /// How long one search may take; a model does better with part of the matches than with a turn that stands still.
-pub(super) const MAX_TIME: Duration = Duration::from_secs(60);
+const MAX_TIME: Duration = Duration::from_secs(60);
 /// Folders below one another. Each costs a handle while it is walked.
 const MAX_DEPTH: usize = 128;
 /// Bytes read of one `.gitignore`; real ones have a few KiB.
@@ -55,9 +55,21 @@ impl<'a> Stop<'a> {
 /// What a walk includes.
 pub(super) struct Scope<'a> {
     /// Also hidden names and what `.gitignore` leaves out; `.git` itself never.
-    pub(super) all: bool,
-    pub(super) may_read: &'a PathFilter,
-    pub(super) stop: &'a Stop<'a>,
+    all: bool,
+    may_read: &'a PathFilter,
+    stop: &'a Stop<'a>,
+    max_entries: usize,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(all: bool, may_read: &'a PathFilter, stop: &'a Stop<'a>) -> Self {
+        Self {
+            all,
+            may_read,
+            stop,
+            max_entries: MAX_ENTRIES,
+        }
+    }
 }
 
 /// Something found. Folders are reported before what is in them.
@@ -158,7 +170,7 @@ impl Walker<'_> {
     }
 
     fn entries(&mut self, folder: &OwnedFd, path: &Path) -> ControlFlow<()> {
-        let room = MAX_ENTRIES - self.walked.entries;
+        let room = self.scope.max_entries - self.walked.entries;
         let Ok(listed) = list(folder.as_fd(), room) else {
             self.walked.unreadable += 1;
             return ControlFlow::Continue(());
@@ -187,9 +199,8 @@ impl Walker<'_> {
             }
         }
         if listed.more {
-            return self.cut(format!(
-                "stopped after {MAX_ENTRIES} entries; search a narrower path"
-            ));
+            let limit = self.scope.max_entries;
+            return self.cut(format!("stopped after {limit} entries; search a narrower path"));
         }
         ControlFlow::Continue(())
     }
@@ -284,4 +295,98 @@ fn ignore_file(folder: BorrowedFd<'_>, path: &Path) -> Gitignore {
         drop(builder.add_line(None, line));
     }
     builder.build().unwrap_or_else(|_| Gitignore::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::tools::testing::Bench;
+
+    fn names(bench: &Bench, max_entries: usize, stop: &Stop<'_>) -> (Vec<String>, Vec<String>) {
+        let may_read: PathFilter = Arc::new(|_| true);
+        let scope = Scope {
+            max_entries,
+            ..Scope::new(false, &may_read, stop)
+        };
+        let mut names = Vec::new();
+        let walked = walk(&bench.workspace, &RelPath::root(), &scope, &mut |entry| {
+            names.push(entry.path.to_string_lossy().into_owned());
+            ControlFlow::Continue(())
+        });
+        (names, walked.expect("walked").notes())
+    }
+
+    #[test]
+    fn reaching_a_limit_ends_the_walk_with_a_note() {
+        let bench = Bench::new();
+        for name in ["a", "b/c", "b/d", "e"] {
+            bench.file(name, "");
+        }
+        let cancel = CancellationToken::new();
+        let (all, notes) = names(&bench, 5, &Stop::new(&cancel));
+        assert_eq!((all.join(" ").as_str(), notes.len()), ("a b b/c b/d e", 0));
+        let (some, notes) = names(&bench, 4, &Stop::new(&cancel));
+        assert!(some.len() < 5);
+        assert_eq!(notes, ["stopped after 4 entries; search a narrower path"]);
+        let (none, notes) = names(
+            &bench,
+            5,
+            &Stop {
+                cancel: &cancel,
+                deadline: Instant::now(),
+            },
+        );
+        assert!(none.is_empty());
+        assert_eq!(notes, ["stopped after 60 s; search a narrower path"]);
+    }
+
+    #[test]
+    fn a_folder_swapped_for_a_link_is_never_walked() {
+        let bench = Bench::new();
+        let outside = tempfile::tempdir().expect("a folder");
+        fs::write(outside.path().join("canary"), "").expect("a file");
+        let swapped = bench.path("swapped");
+        let done = CancellationToken::new();
+        let cancel = CancellationToken::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.is_cancelled() {
+                    let _inside = fs::create_dir(&swapped);
+                    let _outside = fs::remove_dir(&swapped).and_then(|()| symlink(outside.path(), &swapped));
+                    let _gone = fs::remove_file(&swapped);
+                }
+            });
+            for _ in 0..3000 {
+                let (names, _) = names(&bench, 100, &Stop::new(&cancel));
+                assert!(!names.iter().any(|name| name.contains("canary")), "{names:?}");
+            }
+            done.cancel();
+        });
+    }
+
+    #[test]
+    fn ignore_files_above_count_and_the_nearest_opinion_wins() {
+        let bench = Bench::new();
+        bench
+            .file(".gitignore", "*.log\n/only-root\nbuild/\n[bad\n")
+            .file("sub/.gitignore", "!keep.log\n");
+        for name in [
+            "x.log",
+            "only-root",
+            "build/x",
+            "sub/keep.log",
+            "sub/x.log",
+            "sub/only-root",
+            "sub/build/x",
+        ] {
+            bench.file(name, "");
+        }
+        let cancel = CancellationToken::new();
+        let (names, _) = names(&bench, 100, &Stop::new(&cancel));
+        assert_eq!(names, ["sub", "sub/keep.log", "sub/only-root"]);
+    }
 }

@@ -55,7 +55,11 @@ impl Place {
 
     #[track_caller]
     fn check_canaries(&self) {
-        assert_eq!(fs::read_to_string(self.canary()).expect("the canary"), "canary");
+        let mut canary = String::new();
+        File::open(self.canary())
+            .and_then(|mut file| file.read_to_string(&mut canary))
+            .expect("the canary");
+        assert_eq!(canary, "canary");
         assert_eq!(
             fs::read_dir(self.dir.path().join("out"))
                 .expect("the folder")
@@ -180,6 +184,34 @@ fn errors_say_what_where_and_what_to_do() {
         "{error}"
     );
     Workspace::open(&place.inside("folder/file")).expect_err("a file is no workspace");
+}
+
+#[test]
+fn troubles_with_the_disk_come_with_a_remedy() {
+    use std::io::ErrorKind;
+    let cases = [
+        (
+            ErrorKind::StorageFull,
+            "a/b could not be written: no storage space; nothing was changed. The disk is full",
+        ),
+        (
+            ErrorKind::ReadOnlyFilesystem,
+            "The file system is read-only: tell the user",
+        ),
+        (
+            ErrorKind::PermissionDenied,
+            "permission denied; the agent has no permission for that: tell the user",
+        ),
+    ];
+    for (kind, expected) in cases {
+        let error = WorkspaceError::Io {
+            path: "a/b".into(),
+            doing: "written",
+            source: kind.into(),
+        }
+        .to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]

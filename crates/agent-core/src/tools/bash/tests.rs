@@ -1,10 +1,11 @@
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::tools::testing::Bench;
+use crate::tools::testing::{Bench, content, is_alive};
 use crate::tools::{LiveOutput, ToolContext, ToolLimits};
 
 async fn run(bench: &Bench, command: &str) -> crate::tools::ToolResult {
@@ -90,10 +91,10 @@ async fn a_gigabyte_of_output_keeps_head_and_tail() {
 }
 
 fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = String::from_utf8(content(Path::new("/proc/self/status"))).expect("text");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0)
+        .expect("a number")
 }
 
 #[tokio::test]
@@ -154,7 +155,7 @@ async fn a_cancel_stops_the_whole_group_even_if_it_ignores_the_polite_signal() {
 /// The processes in the file `pids` end within a moment: killed is not yet reaped.
 async fn assert_all_gone(bench: &Bench) {
     let pids = String::from_utf8(bench.content("pids")).expect("numbers");
-    for pid in pids.split_whitespace() {
+    for pid in pids.split_whitespace().map(|pid| pid.parse().expect("a number")) {
         let deadline = Instant::now() + Duration::from_secs(3);
         while is_alive(pid) {
             assert!(Instant::now() < deadline, "{pid} is still there");
@@ -162,16 +163,6 @@ async fn assert_all_gone(bench: &Bench) {
         }
     }
     assert!(!pids.is_empty());
-}
-
-/// A zombie counts as gone: it is only not reaped by its new parent yet.
-fn is_alive(pid: &str) -> bool {
-    let state = std::process::id().to_string();
-    assert_ne!(pid, state);
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status
-        .lines()
-        .any(|line| line.starts_with("State:") && !line.contains('Z'))
 }
 
 #[tokio::test]

@@ -65,11 +65,7 @@ impl Search {
             let opened = workspace.open_file(&self.base)?;
             self.file(&mut searcher, opened, self.base.as_path(), &stop, &mut found);
         } else {
-            let scope = Scope {
-                all: self.all,
-                may_read,
-                stop: &stop,
-            };
+            let scope = Scope::new(self.all, may_read, &stop);
             let walked = walk(workspace, &self.base, &scope, &mut |entry| {
                 let wanted = entry.kind == FileKind::File
                     && self

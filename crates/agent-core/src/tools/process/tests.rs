@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{LiveOutput, Spec, run};
+use crate::tools::testing::{content, is_alive};
 
 /// Where the stand-in for the agent works; set only for the process that the test below starts.
 const FOLDER: &str = "AGENT_CORE_TEST_KILLED_AGENT_FOLDER";
@@ -49,8 +50,9 @@ fn children_die_with_an_agent_that_is_killed() {
         .expect("it starts");
     let pid = |name: &str| {
         wait_until(|| {
-            let text = std::fs::read_to_string(folder.path().join(name)).ok()?;
-            text.trim().parse::<u32>().ok()
+            let path = folder.path().join(name);
+            let text = path.exists().then(|| content(&path))?;
+            String::from_utf8(text).ok()?.trim().parse::<u32>().ok()
         })
     };
     let pids = [pid("leader"), pid("child"), pid("grandchild")];
@@ -72,12 +74,4 @@ fn wait_until<T>(mut seen: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "it did not happen");
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// A zombie counts as dead: only its new parent has not noticed yet.
-fn is_alive(pid: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status
-        .lines()
-        .any(|line| line.starts_with("State:") && !line.contains('Z'))
 }

@@ -4,14 +4,15 @@
 //! the whole group and works on every Unix: a shell waits on a pipe of which only the agent holds the other end.
 //! However the agent ends, the kernel closes that end.
 
-use std::io::{self, PipeWriter};
+use std::io::{self, PipeWriter, Write as _};
 use std::process::Stdio;
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
 use rustix::process::Pid;
 use tokio::process::Command;
 
-const SCRIPT: &str = r#"read -r _; kill -s KILL -- "-$1""#;
+/// The first line names the group; a second never comes, so the next `read` ends with the agent.
+const SCRIPT: &str = r#"read -r group || exit 0; read -r _; kill -s KILL -- "-$group""#;
 
 /// Best effort: without it a command runs all the same, and only outlives an agent that is killed.
 pub(super) struct Watcher {
@@ -21,13 +22,22 @@ pub(super) struct Watcher {
 /// Killed on drop before its pipe is closed, so that it never acts while the agent lives.
 struct Running {
     child: Box<dyn ChildWrapper>,
-    _lifeline: PipeWriter,
+    lifeline: PipeWriter,
 }
 
 impl Watcher {
-    pub(super) fn start(group: Pid) -> Self {
+    /// Starts before the group it will watch, so that the group is watched from its first moment.
+    pub(super) fn start() -> Self {
         Self {
-            running: start(group).ok(),
+            running: start().ok(),
+        }
+    }
+
+    /// Names the group to kill.
+    pub(super) fn watch(&mut self, group: Pid) {
+        if let Some(running) = &mut self.running {
+            // Failing means that the watcher is gone: see above. A line this short never waits for the reader.
+            let _unwatched = writeln!(running.lifeline, "{}", group.as_raw_nonzero());
         }
     }
 
@@ -41,7 +51,7 @@ impl Watcher {
     }
 }
 
-fn start(group: Pid) -> io::Result<Running> {
+fn start() -> io::Result<Running> {
     // Both ends close on exec, so no other child keeps the lifeline alive.
     let (reader, lifeline) = io::pipe()?;
     #[expect(
@@ -50,12 +60,7 @@ fn start(group: Pid) -> io::Result<Running> {
     )]
     let mut command = Command::new("/bin/sh");
     command
-        .args([
-            "-c",
-            SCRIPT,
-            "claude-agent-watcher",
-            &group.as_raw_nonzero().to_string(),
-        ])
+        .args(["-c", SCRIPT, "claude-agent-watcher"])
         .env_clear()
         .current_dir("/")
         .stdin(reader)
@@ -66,7 +71,7 @@ fn start(group: Pid) -> io::Result<Running> {
     command.wrap(ProcessSession);
     Ok(Running {
         child: command.spawn()?,
-        _lifeline: lifeline,
+        lifeline,
     })
 }
 

@@ -3,7 +3,7 @@ use std::os::unix::fs::symlink;
 
 use serde_json::json;
 
-use crate::tools::testing::Bench;
+use crate::tools::testing::{Bench, content};
 
 #[tokio::test]
 async fn a_file_is_made_with_its_folders_and_replaced() {
@@ -82,8 +82,5 @@ async fn what_can_not_be_written_is_refused_early() {
         let error = bench.prepare("write_file", input).err().expect("refused").message;
         assert!(error.contains(part), "{error}");
     }
-    assert_eq!(
-        fs::read(outside.path().join("canary")).expect("the canary"),
-        b"canary"
-    );
+    assert_eq!(content(&outside.path().join("canary")), b"canary");
 }
