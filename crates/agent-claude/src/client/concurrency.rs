@@ -1,5 +1,6 @@
 //! How many requests may be under way at once: more with each success, half with each overload (AIMD).
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,10 +65,13 @@ impl Concurrency {
         }
         let _waiting = Waiting::enter(&self.0)?;
         loop {
-            self.0.freed.notified().await;
+            // In the queue before looking: a turn given back in between is not missed.
+            let mut freed = pin!(self.0.freed.notified());
+            freed.as_mut().enable();
             if let Some(turn) = self.try_turn() {
                 return Ok(turn);
             }
+            freed.await;
         }
     }
 
@@ -77,10 +81,6 @@ impl Concurrency {
             return None;
         }
         state.under_way += 1;
-        if state.under_way < state.limit as usize {
-            // One wake-up can stand for several freed places; whoever takes one passes the news on.
-            self.0.freed.notify_one();
-        }
         drop(state);
         Some(Turn(Arc::clone(&self.0)))
     }

@@ -99,7 +99,12 @@ async fn retry_after_is_waited_for_and_a_long_one_is_told_instead() {
     assert!(begun.elapsed() >= Duration::from_millis(300));
 
     let server = Server::start([error(429, "rate_limit_error", &[("retry-after", "3600")])]).await;
-    let error = ask(&server).await.unwrap_err();
+    let patient = client_with(&server, |config| {
+        config.timeouts.total = Duration::from_secs(7200)
+    });
+    let question = question();
+    let error = tokio::time::timeout(LONG, patient.send_message(&question));
+    let error = error.await.expect("an hour is not slept through").unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
     assert!(error.to_string().contains("asks to wait 3600.0 s"), "{error}");
     assert_eq!(server.count(), 1);
@@ -160,6 +165,20 @@ async fn overload_lowers_the_concurrency_and_success_raises_it() {
     assert_eq!(client.concurrency_limit(), 10);
     let _answer = client.stream_message(&question()).await.unwrap();
     assert_eq!(client.concurrency_limit(), 5);
+}
+
+#[tokio::test]
+async fn a_limit_that_is_used_up_lowers_the_concurrency_before_it_is_an_error() {
+    let used_up = super::server::reply(
+        200,
+        &[("anthropic-ratelimit-input-tokens-remaining", "0")],
+        r#"{"input_tokens": 1}"#,
+    );
+    let server = Server::start([used_up]).await;
+    let client = client(&server);
+    client.count_tokens(&question()).await.unwrap();
+    assert_eq!(client.concurrency_limit(), 5);
+    assert_eq!(client.rate_limits().input_tokens.unwrap().remaining, Some(0));
 }
 
 #[tokio::test]
