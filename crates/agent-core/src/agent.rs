@@ -74,7 +74,9 @@ impl AgentSettings {
 
     pub(crate) fn context_window(&self) -> u64 {
         let known = || models::info(&self.model).map(|limits| limits.context_window);
-        self.context_window.or_else(known).map_or(DEFAULT_CONTEXT_WINDOW, u64::from)
+        self.context_window
+            .or_else(known)
+            .map_or(DEFAULT_CONTEXT_WINDOW, u64::from)
     }
 }
 
@@ -113,7 +115,9 @@ pub struct Agent {
 impl Agent {
     /// An agent of these parts.
     pub fn new(parts: AgentParts) -> Self {
-        Self { parts: Arc::new(parts) }
+        Self {
+            parts: Arc::new(parts),
+        }
     }
 
     /// Opens a session: its workspace, its project instructions and, when it is resumed, its messages. Nothing is sent

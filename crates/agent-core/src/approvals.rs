@@ -46,7 +46,11 @@ impl Approvals {
         let id = ApprovalId(state.next);
         let (sender, answer) = oneshot::channel();
         state.pending.insert(id, sender);
-        Some(OpenApproval { id, approvals: self, answer })
+        Some(OpenApproval {
+            id,
+            approvals: self,
+            answer,
+        })
     }
 
     /// False when no such approval is open (any more).
@@ -97,8 +101,14 @@ mod tests {
         let open = approvals.open().unwrap();
         let id = open.id;
         assert!(approvals.answer(id, ApprovalAnswer::AllowOnce));
-        assert!(!approvals.answer(id, ApprovalAnswer::AllowOnce), "an approval is answered once");
-        assert_eq!(open.wait(&stopped, &deserted, pending()).await, (ApprovalAnswer::AllowOnce, ResolvedBy::User));
+        assert!(
+            !approvals.answer(id, ApprovalAnswer::AllowOnce),
+            "an approval is answered once"
+        );
+        assert_eq!(
+            open.wait(&stopped, &deserted, pending()).await,
+            (ApprovalAnswer::AllowOnce, ResolvedBy::User)
+        );
     }
 
     #[tokio::test]
@@ -112,7 +122,10 @@ mod tests {
         let deserted = approvals.open().unwrap().wait(&live, &fired, pending()).await;
         assert_eq!(deserted, (no, ResolvedBy::NobodyLeft));
         let covered = approvals.open().unwrap().wait(&live, &live, ready(())).await;
-        assert_eq!(covered, (ApprovalAnswer::AllowForSession, ResolvedBy::SessionRule));
+        assert_eq!(
+            covered,
+            (ApprovalAnswer::AllowForSession, ResolvedBy::SessionRule)
+        );
         assert!(approvals.state.lock().pending.is_empty());
     }
 

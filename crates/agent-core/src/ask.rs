@@ -48,27 +48,50 @@ pub(crate) struct Asked {
 }
 
 /// Asks for one answer. Ends early with [`ClaudeError::Cancelled`] when the client's token fires.
-pub(crate) async fn ask(client: &ClaudeClient, request: &MessageRequest, emitter: &Emitter, show: Show) -> Asked {
+pub(crate) async fn ask(
+    client: &ClaudeClient,
+    request: &MessageRequest,
+    emitter: &Emitter,
+    show: Show,
+) -> Asked {
     let mut wasted = Vec::new();
     let mut replays = 0;
     loop {
         let mut received = Received::default();
         let error = match attempt(client, request, emitter, show, &mut received).await {
-            Ok(message) => return Asked { result: Ok(message), wasted },
+            Ok(message) => {
+                return Asked {
+                    result: Ok(message),
+                    wasted,
+                };
+            }
             Err(error) => error,
         };
         let broke_off = received.usage.is_some();
         wasted.extend(received.into_usage());
         // What failed before the answer began was retried by the client already.
         if !broke_off || replays == MAX_REPLAYS || !error.is_retryable() {
-            return Asked { result: Err(error), wasted };
+            return Asked {
+                result: Err(error),
+                wasted,
+            };
         }
         if show == Show::Deltas {
-            emitter.emit(AgentEvent::TurnRestarted { reason: error.to_string() }).await;
+            emitter
+                .emit(AgentEvent::TurnRestarted {
+                    reason: error.to_string(),
+                })
+                .await;
         }
         let asked_for = error.retry_after().unwrap_or_default().min(MAX_REPLAY_DELAY);
-        if emitter.pause(asked_for.max(REPLAY_DELAY * 2_u32.pow(replays))).await {
-            return Asked { result: Err(ClaudeError::Cancelled), wasted };
+        if emitter
+            .pause(asked_for.max(REPLAY_DELAY * 2_u32.pow(replays)))
+            .await
+        {
+            return Asked {
+                result: Err(ClaudeError::Cancelled),
+                wasted,
+            };
         }
         replays += 1;
     }
@@ -125,7 +148,9 @@ async fn attempt(
         {
             match delta {
                 Delta::Text(text) if !text.is_empty() => emitter.emit(AgentEvent::TextDelta { text }).await,
-                Delta::Thinking(text) if !text.is_empty() => emitter.emit(AgentEvent::ThinkingDelta { text }).await,
+                Delta::Thinking(text) if !text.is_empty() => {
+                    emitter.emit(AgentEvent::ThinkingDelta { text }).await
+                }
                 _ => {}
             }
         }
@@ -135,9 +160,14 @@ async fn attempt(
 
 fn unreadable(error: StreamError) -> ClaudeError {
     match error {
-        StreamError::TooLarge { what: "bytes", limit } => ClaudeError::TooLarge { what: "the answer", limit },
+        StreamError::TooLarge { what: "bytes", limit } => ClaudeError::TooLarge {
+            what: "the answer",
+            limit,
+        },
         StreamError::Truncated { .. } => ClaudeError::TruncatedStream,
-        other => ClaudeError::MalformedStream { message: other.to_string() },
+        other => ClaudeError::MalformedStream {
+            message: other.to_string(),
+        },
     }
 }
 
@@ -161,7 +191,8 @@ async fn connect(
 
 fn retrying(notice: &RetryNotice) -> AgentEvent {
     AgentEvent::Retrying {
-        attempt: notice.attempt,
+        // The client counts the try that comes; the event names the one that failed.
+        attempt: notice.attempt.saturating_sub(1),
         delay_ms: u64::try_from(notice.delay.as_millis()).unwrap_or(u64::MAX),
         reason: notice.reason.to_string(),
     }
@@ -174,11 +205,24 @@ mod tests {
     #[test]
     fn a_broken_answer_still_costs_what_was_seen_of_it() {
         let mut received = Received::default();
-        assert_eq!(Received::default().into_usage(), None, "nothing came, nothing was used");
+        assert_eq!(
+            Received::default().into_usage(),
+            None,
+            "nothing came, nothing was used"
+        );
         let mut message = Message::new("m", "claude");
-        message.usage = Usage { input_tokens: Some(10), output_tokens: Some(1), ..Usage::default() };
-        received.see(&StreamEvent::MessageStart { message: Box::new(message) });
-        received.see(&StreamEvent::ContentBlockDelta { index: 0, delta: Delta::Text("x".repeat(101)) });
+        message.usage = Usage {
+            input_tokens: Some(10),
+            output_tokens: Some(1),
+            ..Usage::default()
+        };
+        received.see(&StreamEvent::MessageStart {
+            message: Box::new(message),
+        });
+        received.see(&StreamEvent::ContentBlockDelta {
+            index: 0,
+            delta: Delta::Text("x".repeat(101)),
+        });
         let usage = received.into_usage().unwrap();
         assert_eq!((usage.input_tokens, usage.output_tokens), (Some(10), Some(51)));
     }

@@ -81,7 +81,11 @@ struct Told {
 
 impl End {
     fn unrun(message: impl Into<String>) -> Self {
-        Self { result: ToolResult::error(message), took: Duration::ZERO, denied: None }
+        Self {
+            result: ToolResult::error(message),
+            took: Duration::ZERO,
+            denied: None,
+        }
     }
 }
 
@@ -90,11 +94,24 @@ type Ready = Result<Box<dyn Prepared>, ToolError>;
 impl CallRunner<'_> {
     /// Runs all of them. Returns early with `cancelled` results when the run is stopped; never fails.
     pub(crate) async fn run(&self, calls: &[ToolUseBlock]) -> Answers {
-        let ready: Vec<Ready> = calls.iter().enumerate().map(|(at, call)| self.prepare(at, call)).collect();
+        let ready: Vec<Ready> = calls
+            .iter()
+            .enumerate()
+            .map(|(at, call)| self.prepare(at, call))
+            .collect();
         for (call, ready) in calls.iter().zip(&ready) {
-            let summary = ready.as_ref().map_or_else(|_| call.name.clone(), |prepared| prepared.summary());
+            let summary = ready
+                .as_ref()
+                .map_or_else(|_| call.name.clone(), |prepared| prepared.summary());
             let (id, name, input) = (call.id.clone(), call.name.clone(), call.input.clone());
-            self.emitter.emit(AgentEvent::ToolRequested { id, name, input, summary }).await;
+            self.emitter
+                .emit(AgentEvent::ToolRequested {
+                    id,
+                    name,
+                    input,
+                    summary,
+                })
+                .await;
         }
         let schedule = plan(&ready, self.max_parallel);
         let ends = join_all(calls.iter().zip(ready).enumerate().map(|(at, (call, ready))| {
@@ -111,7 +128,8 @@ impl CallRunner<'_> {
 
     fn prepare(&self, at: usize, call: &ToolUseBlock) -> Ready {
         if at >= MAX_CALLS {
-            let message = format!("not run: one answer may hold {MAX_CALLS} calls; ask for the rest in the next");
+            let message =
+                format!("not run: one answer may hold {MAX_CALLS} calls; ask for the rest in the next");
             return Err(ToolError::new(message));
         }
         call.input_object().map_err(|_| ToolError::new(NOT_WHOLE))?;
@@ -124,7 +142,11 @@ impl CallRunner<'_> {
             return End::unrun(CANCELLED);
         }
         // What ran before may have changed what this call would touch: it is judged as things are now.
-        let ready = if schedule.has_predecessors(at) { self.prepare(at, call) } else { ready };
+        let ready = if schedule.has_predecessors(at) {
+            self.prepare(at, call)
+        } else {
+            ready
+        };
         let prepared = match ready {
             Ok(prepared) => prepared,
             Err(error) => return End::unrun(error.message),
@@ -141,11 +163,15 @@ impl CallRunner<'_> {
 
     /// Asks the policy and, if that says so, a person.
     async fn permit(&self, call: &ToolUseBlock, prepared: &dyn Prepared) -> Result<(), End> {
-        let verdict = self.policy.decide_with(&call.name, &prepared.actions(), &self.grants.borrow());
+        let verdict = self
+            .policy
+            .decide_with(&call.name, &prepared.actions(), &self.grants.borrow());
         match verdict {
             Verdict::Allow { warning } => {
                 if let Some(warning) = warning {
-                    self.emitter.warn(format!("{}: {warning}", prepared.summary())).await;
+                    self.emitter
+                        .warn(format!("{}: {warning}", prepared.summary()))
+                        .await;
                 }
                 Ok(())
             }
@@ -170,8 +196,16 @@ impl CallRunner<'_> {
             })
             .await;
         let covered = self.granted(call, prepared);
-        let (answer, by) = open.wait(self.control.stopper.token(), &self.control.deserted, covered).await;
-        self.emitter.emit(AgentEvent::ApprovalResolved { approval_id, answer: answer.clone(), by }).await;
+        let (answer, by) = open
+            .wait(self.control.stopper.token(), &self.control.deserted, covered)
+            .await;
+        self.emitter
+            .emit(AgentEvent::ApprovalResolved {
+                approval_id,
+                answer: answer.clone(),
+                by,
+            })
+            .await;
         match (answer, by) {
             (ApprovalAnswer::AllowForSession, ResolvedBy::User) => {
                 self.grant(call, prepared).await;
@@ -193,7 +227,10 @@ impl CallRunner<'_> {
     async fn granted(&self, call: &ToolUseBlock, prepared: &dyn Prepared) {
         let mut grants = self.grants.subscribe();
         let covered = |grants: &Grants| {
-            !matches!(self.policy.decide_with(&call.name, &prepared.actions(), grants), Verdict::Ask { .. })
+            !matches!(
+                self.policy.decide_with(&call.name, &prepared.actions(), grants),
+                Verdict::Ask { .. }
+            )
         };
         // The sender outlives the run, so waiting ends only by the condition.
         drop(grants.wait_for(covered).await);
@@ -205,12 +242,16 @@ impl CallRunner<'_> {
             refused = grants.allow_for_session(&call.name, &prepared.actions()).err();
         });
         if let Some(refused) = refused {
-            self.emitter.warn(format!("{}: {refused}", prepared.summary())).await;
+            self.emitter
+                .warn(format!("{}: {refused}", prepared.summary()))
+                .await;
         }
     }
 
     async fn execute(&self, call: &ToolUseBlock, prepared: Box<dyn Prepared>) -> End {
-        self.emitter.emit(AgentEvent::ToolStarted { id: call.id.clone() }).await;
+        self.emitter
+            .emit(AgentEvent::ToolStarted { id: call.id.clone() })
+            .await;
         let begun = Instant::now();
         let (sender, mut pieces) = mpsc::channel(LIVE_PIECES);
         let stop = self.control.stopper.token();
@@ -233,18 +274,30 @@ impl CallRunner<'_> {
         while let Ok(piece) = pieces.try_recv() {
             self.show(&call.id, &piece);
         }
-        End { result, took: begun.elapsed(), denied: None }
+        End {
+            result,
+            took: begun.elapsed(),
+            denied: None,
+        }
     }
 
     fn show(&self, id: &str, piece: &str) {
         let text = self.redactor.redact(piece).into_owned();
-        self.emitter.offer(AgentEvent::ToolOutput { id: id.to_owned(), text });
+        self.emitter.offer(AgentEvent::ToolOutput {
+            id: id.to_owned(),
+            text,
+        });
     }
 
     /// Tells the end of a call, and makes of it what the model is told. Secrets are taken out first, so that they
     /// reach neither the model nor the store.
     async fn finish(&self, call: &ToolUseBlock, end: End) -> Told {
-        let ToolResult { content, is_error, truncated, plan } = end.result;
+        let ToolResult {
+            content,
+            is_error,
+            truncated,
+            plan,
+        } = end.result;
         let content = self.redactor.redact(&content).into_owned();
         if let Some(items) = plan {
             self.emitter.emit(AgentEvent::PlanUpdated { items }).await;
@@ -260,7 +313,11 @@ impl CallRunner<'_> {
                 duration_ms: u64::try_from(end.took.as_millis()).unwrap_or(u64::MAX),
             })
             .await;
-        Told { content, is_error, denied: end.denied }
+        Told {
+            content,
+            is_error,
+            denied: end.denied,
+        }
     }
 
     fn stopped(&self) -> bool {
@@ -270,21 +327,38 @@ impl CallRunner<'_> {
 
 /// A call that could not be prepared may only be early: it waits for all before it and is prepared again.
 fn plan(ready: &[Ready], parallel: usize) -> Schedule {
-    let actions: Vec<_> = ready.iter().map(|ready| ready.as_ref().map(|prepared| prepared.actions())).collect();
-    Schedule::new(ready.len(), parallel, |earlier, later| match (&actions[earlier], &actions[later]) {
-        (Ok(earlier), Ok(later)) => conflicts(earlier, later),
-        (_, Err(_)) => true,
-        // The first call is not prepared again; another one may by then turn out to write what a later one reads.
-        (Err(_), Ok(_)) => earlier > 0,
+    let actions: Vec<_> = ready
+        .iter()
+        .map(|ready| ready.as_ref().map(|prepared| prepared.actions()))
+        .collect();
+    Schedule::new(ready.len(), parallel, |earlier, later| {
+        match (&actions[earlier], &actions[later]) {
+            (Ok(earlier), Ok(later)) => conflicts(earlier, later),
+            (_, Err(_)) => true,
+            // The first call is not prepared again; another one may by then turn out to write what a later one reads.
+            (Err(_), Ok(_)) => earlier > 0,
+        }
     })
 }
 
 /// What the model and the caller are told.
 fn answers(calls: &[ToolUseBlock], ends: Vec<Told>) -> Answers {
     let total: usize = ends.iter().map(|end| end.content.len()).sum();
-    let share = if total > MAX_RESULTS_BYTES { MAX_RESULTS_BYTES / ends.len() } else { total };
+    let share = if total > MAX_RESULTS_BYTES {
+        MAX_RESULTS_BYTES / ends.len()
+    } else {
+        total
+    };
     let mut answers = Answers::default();
-    for (call, Told { content, is_error, denied }) in calls.iter().zip(ends) {
+    for (
+        call,
+        Told {
+            content,
+            is_error,
+            denied,
+        },
+    ) in calls.iter().zip(ends)
+    {
         let content = bound_text(&content, share).text;
         answers.results.push(match is_error {
             true => ToolResultBlock::failure(&call.id, content),
@@ -297,7 +371,10 @@ fn answers(calls: &[ToolUseBlock], ends: Vec<Told>) -> Answers {
 
 fn denied(prepared: &dyn Prepared, reason: &str) -> End {
     let line = format!("{}: {reason}", prepared.summary());
-    End { denied: Some(line), ..End::unrun(format!("denied by the permission policy: {reason}")) }
+    End {
+        denied: Some(line),
+        ..End::unrun(format!("denied by the permission policy: {reason}"))
+    }
 }
 
 fn panicked(tool: &str) -> ToolResult {
@@ -313,7 +390,11 @@ mod tests {
     #[test]
     fn the_results_of_one_answer_are_bounded_together() {
         let call = |id: &str| ToolUseBlock::new(id, "t", serde_json::Map::new());
-        let told = |size| Told { content: "x".repeat(size), is_error: false, denied: None };
+        let told = |size| Told {
+            content: "x".repeat(size),
+            is_error: false,
+            denied: None,
+        };
         let length = |result: &ToolResultBlock| match &result.content {
             Some(ToolResultContent::Text(text)) => text.len(),
             other => unreachable!("{other:?}"),

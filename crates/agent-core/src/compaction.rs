@@ -5,7 +5,9 @@
 
 use std::fmt::Write as _;
 
-use agent_claude::messages::{ContentBlock, MessageParam, MessageRequest, Role, SystemPrompt, ToolResultContent};
+use agent_claude::messages::{
+    ContentBlock, MessageParam, MessageRequest, Role, SystemPrompt, ToolResultContent,
+};
 
 use crate::history::{Entry, History};
 use crate::limits::PromptEstimate;
@@ -35,10 +37,10 @@ const TRANSCRIPT_BYTES_PER_TOKEN: u64 = 2;
 const SUMMARY_MAX_TOKENS: u32 = 8_000;
 
 /// Opens the message that stands for what was summarised.
-const PREFACE: &str =
-    "The beginning of this conversation no longer fits and was replaced by this summary of it. Go on from there.";
+const PREFACE: &str = "The beginning of this conversation no longer fits and was replaced by this summary of it. Go on from there.";
 
-const SYSTEM: &str = "You summarise the work of an agent so that another one can go on with it. You write only the summary.";
+const SYSTEM: &str =
+    "You summarise the work of an agent so that another one can go on with it. You write only the summary.";
 
 const INSTRUCTIONS: &str = "\
 Above is the beginning of a conversation between a user, an agent and its tools. It will be removed, and the agent will go \
@@ -82,7 +84,10 @@ pub(crate) struct Plan {
 impl Plan {
     /// What the request is thought to hold; none of it is cached.
     pub(crate) fn estimate(&self) -> PromptEstimate {
-        PromptEstimate { cached: 0, fresh: self.request.to_body().len() as u64 / TRANSCRIPT_BYTES_PER_TOKEN }
+        PromptEstimate {
+            cached: 0,
+            fresh: self.request.to_body().len() as u64 / TRANSCRIPT_BYTES_PER_TOKEN,
+        }
     }
 }
 
@@ -92,11 +97,18 @@ pub(crate) fn plan(history: &History, window: Window, model: &str) -> Option<Pla
     let entries = &history.entries()[..cut];
     let upto_seq = entries.last()?.seq;
     let bytes = window.tokens.saturating_mul(TRANSCRIPT_BYTES_PER_TOKEN) * TRANSCRIPT_PERCENT / 100;
-    let transcript = transcript(history.summary().into_iter().chain(entries), usize::try_from(bytes).ok()?);
+    let transcript = transcript(
+        history.summary().into_iter().chain(entries),
+        usize::try_from(bytes).ok()?,
+    );
     let text = format!("<transcript>\n{transcript}\n</transcript>\n\n{INSTRUCTIONS}");
     let mut request = MessageRequest::new(model, SUMMARY_MAX_TOKENS, vec![MessageParam::user(text)]);
     request.system = Some(SystemPrompt::from(SYSTEM));
-    Some(Plan { cut, upto_seq, request })
+    Some(Plan {
+        cut,
+        upto_seq,
+        request,
+    })
 }
 
 /// The message that takes the place of the old part.
@@ -124,14 +136,32 @@ fn render(role: Role, block: &ContentBlock, out: &mut String) {
     // Writing to a String can't fail.
     let _never_fails = match block {
         ContentBlock::Text(text) => {
-            writeln!(out, "\n[{}]\n{}", role.as_str(), clip(&text.text, CLIP_TEXT_BYTES))
+            writeln!(
+                out,
+                "\n[{}]\n{}",
+                role.as_str(),
+                clip(&text.text, CLIP_TEXT_BYTES)
+            )
         }
         ContentBlock::ToolUse(call) => {
-            writeln!(out, "\n[call of {}]\n{}", call.name, clip(&call.input.to_string(), CLIP_BYTES))
+            writeln!(
+                out,
+                "\n[call of {}]\n{}",
+                call.name,
+                clip(&call.input.to_string(), CLIP_BYTES)
+            )
         }
         ContentBlock::ToolResult(result) => {
-            let kind = if result.is_error == Some(true) { "error" } else { "result" };
-            writeln!(out, "\n[{kind}]\n{}", clip(&result_text(result.content.as_ref()), CLIP_BYTES))
+            let kind = if result.is_error == Some(true) {
+                "error"
+            } else {
+                "result"
+            };
+            writeln!(
+                out,
+                "\n[{kind}]\n{}",
+                clip(&result_text(result.content.as_ref()), CLIP_BYTES)
+            )
         }
         // Thinking is the model's own and may not be quoted to another; the rest has no text.
         ContentBlock::Thinking(_) | ContentBlock::RedactedThinking(_) => Ok(()),
@@ -143,9 +173,11 @@ fn result_text(content: Option<&ToolResultContent>) -> String {
     match content {
         None => String::new(),
         Some(ToolResultContent::Text(text)) => text.clone(),
-        Some(ToolResultContent::Blocks(blocks)) => {
-            blocks.iter().map(|block| block.as_text().unwrap_or("[not text]")).collect::<Vec<_>>().join("\n")
-        }
+        Some(ToolResultContent::Blocks(blocks)) => blocks
+            .iter()
+            .map(|block| block.as_text().unwrap_or("[not text]"))
+            .collect::<Vec<_>>()
+            .join("\n"),
     }
 }
 
@@ -155,7 +187,11 @@ mod tests {
     use serde_json::json;
     use std::sync::Arc;
 
-    const WINDOW: Window = Window { tokens: 10_000, answer: 2_000, percent: 80 };
+    const WINDOW: Window = Window {
+        tokens: 10_000,
+        answer: 2_000,
+        percent: 80,
+    };
 
     fn history(rounds: u64) -> History {
         let entry = |seq, role, content: serde_json::Value| Entry {
@@ -178,8 +214,23 @@ mod tests {
     #[test]
     fn the_threshold_leaves_room_for_the_answer() {
         assert_eq!(WINDOW.threshold(), 8_000);
-        assert_eq!(Window { answer: 4_000, ..WINDOW }.threshold(), 6_000);
-        assert_eq!(Window { answer: 9_999, ..WINDOW }.threshold(), 5_000, "never so early that nothing fits");
+        assert_eq!(
+            Window {
+                answer: 4_000,
+                ..WINDOW
+            }
+            .threshold(),
+            6_000
+        );
+        assert_eq!(
+            Window {
+                answer: 9_999,
+                ..WINDOW
+            }
+            .threshold(),
+            5_000,
+            "never so early that nothing fits"
+        );
     }
 
     #[test]
@@ -187,7 +238,10 @@ mod tests {
         let plan = plan(&history(40), WINDOW, "m").unwrap();
         assert!(plan.request.tools.is_empty());
         assert_eq!(plan.request.messages.len(), 1);
-        let text = plan.request.messages[0].content.blocks().unwrap()[0].as_text().unwrap().to_owned();
+        let text = plan.request.messages[0].content.blocks().unwrap()[0]
+            .as_text()
+            .unwrap()
+            .to_owned();
         assert!(text.starts_with("<transcript>\n\n[user]\nCount the words."));
         assert_eq!(text.matches("</transcript>").count(), 1);
         assert!(!text.contains("secret"));

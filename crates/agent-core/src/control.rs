@@ -63,7 +63,10 @@ impl TurnControl {
             deserted: deserted.clone(),
             steers: Mutex::default(),
         });
-        let control = Self { shared: Arc::clone(&shared), _present: Arc::new(deserted.drop_guard()) };
+        let control = Self {
+            shared: Arc::clone(&shared),
+            _present: Arc::new(deserted.drop_guard()),
+        };
         (control, shared)
     }
 
@@ -72,7 +75,11 @@ impl TurnControl {
     /// # Errors
     /// [`ControlError::NotOpen`] when it was answered already or the run ended.
     pub fn answer(&self, id: ApprovalId, answer: ApprovalAnswer) -> Result<(), ControlError> {
-        if self.shared.approvals.answer(id, answer) { Ok(()) } else { Err(ControlError::NotOpen) }
+        if self.shared.approvals.answer(id, answer) {
+            Ok(())
+        } else {
+            Err(ControlError::NotOpen)
+        }
     }
 
     /// Puts `text` into the conversation with the next request. A `steered` event says when that happened; when
@@ -133,7 +140,10 @@ mod tests {
     #[test]
     fn steering_is_bounded_and_in_order() {
         let (control, shared) = control();
-        assert_eq!(control.steer("x".repeat(MAX_STEER_BYTES + 1)), Err(ControlError::Full));
+        assert_eq!(
+            control.steer("x".repeat(MAX_STEER_BYTES + 1)),
+            Err(ControlError::Full)
+        );
         for n in 0..MAX_STEERS {
             assert_eq!(control.steer(n.to_string()), Ok(()));
         }

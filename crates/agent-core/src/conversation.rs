@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 
 use crate::history::{Entry, History};
 use crate::session::{
-    Context, NewMessage, NewSession, SessionClaim, SessionId, SessionStore, StoreError, StoredMessage, Summary,
+    Context, NewMessage, NewSession, SessionClaim, SessionId, SessionStore, StoreError, StoredMessage,
+    Summary,
 };
 
 /// An open session that only this value appends to.
@@ -38,7 +39,14 @@ impl Conversation {
         let id = store.create(new).await?;
         let claim = store.claim(&id).await?;
         let history = History::new(None, Vec::new(), fixed_bytes);
-        Ok(Self { store: store.clone(), id, _claim: claim, history, fixed_bytes, doubtful: false })
+        Ok(Self {
+            store: store.clone(),
+            id,
+            _claim: claim,
+            history,
+            fixed_bytes,
+            doubtful: false,
+        })
     }
 
     /// Goes on with a session; gives also what is known of it.
@@ -49,7 +57,14 @@ impl Conversation {
     ) -> Result<Self, StoreError> {
         let claim = store.claim(&id).await?;
         let history = history(store.load_context(&id).await?, fixed_bytes);
-        Ok(Self { store: store.clone(), id, _claim: claim, history, fixed_bytes, doubtful: false })
+        Ok(Self {
+            store: store.clone(),
+            id,
+            _claim: claim,
+            history,
+            fixed_bytes,
+            doubtful: false,
+        })
     }
 
     pub(crate) fn id(&self) -> SessionId {
@@ -84,10 +99,20 @@ impl Conversation {
         let raw = Content::Blocks(content).to_raw();
         // Until it is known to have succeeded, also when this future is dropped.
         self.doubtful = true;
-        let seqs = self.store.append(&self.id, vec![message(role, &raw, spent)]).await?;
-        let seq = seqs.first().copied().expect("one message was appended, so it has a number");
+        let seqs = self
+            .store
+            .append(&self.id, vec![message(role, &raw, spent)])
+            .await?;
+        let seq = seqs
+            .first()
+            .copied()
+            .expect("one message was appended, so it has a number");
         self.doubtful = false;
-        self.history.push(Entry { seq, role, content: raw });
+        self.history.push(Entry {
+            seq,
+            role,
+            content: raw,
+        });
         Ok(seq)
     }
 
@@ -101,15 +126,28 @@ impl Conversation {
     ) -> Result<(), StoreError> {
         let raw = Content::Text(summary).to_raw();
         self.doubtful = true;
-        self.store.compact(&self.id, upto_seq, message(Role::User, &raw, Some(spent))).await?;
+        self.store
+            .compact(&self.id, upto_seq, message(Role::User, &raw, Some(spent)))
+            .await?;
         self.doubtful = false;
-        self.history.compact(Entry { seq: upto_seq, role: Role::User, content: raw }, cut);
+        self.history.compact(
+            Entry {
+                seq: upto_seq,
+                role: Role::User,
+                content: raw,
+            },
+            cut,
+        );
         Ok(())
     }
 
     /// Books what a request used that gave no message. A failure is only logged: the run's own count has it.
     pub(crate) async fn record(&self, spent: Spent) {
-        if let Err(error) = self.store.record_usage(&self.id, spent.usage, spent.cost_usd).await {
+        if let Err(error) = self
+            .store
+            .record_usage(&self.id, spent.usage, spent.cost_usd)
+            .await
+        {
             tracing::warn!(session = %self.id, %error, "usage was not recorded");
         }
     }
@@ -117,11 +155,33 @@ impl Conversation {
 
 fn message(role: Role, raw: &RawValue, spent: Option<Spent>) -> NewMessage {
     let (usage, cost_usd) = spent.map_or((None, None), |spent| (Some(spent.usage), spent.cost_usd));
-    NewMessage { role, content: raw.to_owned(), usage, cost_usd }
+    NewMessage {
+        role,
+        content: raw.to_owned(),
+        usage,
+        cost_usd,
+    }
 }
 
 fn history(context: Context, fixed_bytes: u64) -> History {
-    let summary = context.summary.map(|Summary { upto_seq, role, content, .. }| Entry { seq: upto_seq, role, content });
-    let entry = |StoredMessage { seq, role, content, .. }| Entry { seq, role, content };
-    History::new(summary, context.messages.into_iter().map(entry).collect(), fixed_bytes)
+    let summary = context.summary.map(
+        |Summary {
+             upto_seq,
+             role,
+             content,
+             ..
+         }| Entry {
+            seq: upto_seq,
+            role,
+            content,
+        },
+    );
+    let entry = |StoredMessage {
+                     seq, role, content, ..
+                 }| Entry { seq, role, content };
+    History::new(
+        summary,
+        context.messages.into_iter().map(entry).collect(),
+        fixed_bytes,
+    )
 }

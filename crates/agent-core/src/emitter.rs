@@ -26,7 +26,11 @@ pub(crate) struct Emitter {
 
 impl Emitter {
     pub(crate) fn new(sender: mpsc::Sender<AgentEvent>, stopper: Stopper) -> Self {
-        Self { sender, stopper, given_up: Arc::default() }
+        Self {
+            sender,
+            stopper,
+            given_up: Arc::default(),
+        }
     }
 
     /// Waits for room. Never fails: without a reader the run is stopped and the event dropped.
@@ -57,12 +61,17 @@ impl Emitter {
     }
 
     pub(crate) async fn warn(&self, message: impl Into<String>) {
-        self.emit(AgentEvent::Warning { message: message.into() }).await;
+        self.emit(AgentEvent::Warning {
+            message: message.into(),
+        })
+        .await;
     }
 
     /// Waits; true when the run was stopped meanwhile.
     pub(crate) async fn pause(&self, time: Duration) -> bool {
-        tokio::time::timeout(time, self.stopper.token().cancelled()).await.is_ok()
+        tokio::time::timeout(time, self.stopper.token().cancelled())
+            .await
+            .is_ok()
     }
 
     /// Completes when the reader has gone away.
@@ -89,7 +98,12 @@ mod tests {
         let blocked = tokio::time::timeout(Duration::from_secs(3600), emitter.warn("two")).await;
         assert!(blocked.is_err(), "the second event must wait for room");
         assert_eq!(stopper.cause(), None);
-        assert_eq!(receiver.recv().await, Some(AgentEvent::Warning { message: "one".into() }));
+        assert_eq!(
+            receiver.recv().await,
+            Some(AgentEvent::Warning {
+                message: "one".into()
+            })
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -108,7 +122,11 @@ mod tests {
         let begun = tokio::time::Instant::now();
         emitter.warn("two").await;
         emitter.warn("three").await;
-        assert_eq!(begun.elapsed(), STALLED_READER_GRACE, "the grace is spent once, not once an event");
+        assert_eq!(
+            begun.elapsed(),
+            STALLED_READER_GRACE,
+            "the grace is spent once, not once an event"
+        );
         assert_eq!(stopper.cause(), Some(StopCause::User));
     }
 }

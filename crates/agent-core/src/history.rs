@@ -29,7 +29,9 @@ pub(crate) struct Entry {
 impl Entry {
     pub(crate) fn blocks(&self) -> Vec<ContentBlock> {
         // What can't be read as blocks is still sent as it is; it only has no tools in it.
-        Content::Stored(Arc::clone(&self.content)).blocks().unwrap_or_default()
+        Content::Stored(Arc::clone(&self.content))
+            .blocks()
+            .unwrap_or_default()
     }
 
     fn bytes(&self) -> u64 {
@@ -69,7 +71,13 @@ struct Measured {
 
 impl History {
     pub(crate) fn new(summary: Option<Entry>, entries: Vec<Entry>, fixed_bytes: u64) -> Self {
-        Self { summary, entries, fixed_bytes, bytes_per_token: DEFAULT_BYTES_PER_TOKEN, measured: None }
+        Self {
+            summary,
+            entries,
+            fixed_bytes,
+            bytes_per_token: DEFAULT_BYTES_PER_TOKEN,
+            measured: None,
+        }
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
@@ -93,13 +101,23 @@ impl History {
 
     /// The messages of the next request.
     pub(crate) fn messages(&self) -> Vec<MessageParam> {
-        let entries = self.summary.iter().chain(&self.entries).filter(|entry| !entry.is_empty());
-        entries.map(|entry| MessageParam::new(entry.role, Content::Stored(Arc::clone(&entry.content)))).collect()
+        let entries = self
+            .summary
+            .iter()
+            .chain(&self.entries)
+            .filter(|entry| !entry.is_empty());
+        entries
+            .map(|entry| MessageParam::new(entry.role, Content::Stored(Arc::clone(&entry.content))))
+            .collect()
     }
 
     /// Ids of the tool calls of the last answer that have no result: a run that ended in between left them.
     pub(crate) fn unanswered(&self) -> Vec<String> {
-        let Some(last) = self.entries.iter().rposition(|entry| entry.role == Role::Assistant) else {
+        let Some(last) = self
+            .entries
+            .iter()
+            .rposition(|entry| entry.role == Role::Assistant)
+        else {
             return Vec::new();
         };
         let answered: HashSet<String> = self.entries[last + 1..]
@@ -111,10 +129,13 @@ impl History {
                 _ => None,
             })
             .collect();
-        let called = self.entries[last].blocks().into_iter().filter_map(|block| match block {
-            ContentBlock::ToolUse(call) => Some(call.id),
-            _ => None,
-        });
+        let called = self.entries[last]
+            .blocks()
+            .into_iter()
+            .filter_map(|block| match block {
+                ContentBlock::ToolUse(call) => Some(call.id),
+                _ => None,
+            });
         called.filter(|id| !answered.contains(id)).collect()
     }
 
@@ -129,8 +150,13 @@ impl History {
         if BYTES_PER_TOKEN.contains(&ratio) {
             self.bytes_per_token = ratio;
         }
-        let cached = usage.cache_read_input_tokens.unwrap_or(0) + usage.cache_creation_input_tokens.unwrap_or(0) > 0;
-        self.measured = Some(Measured { entries, tokens, cached });
+        let cached =
+            usage.cache_read_input_tokens.unwrap_or(0) + usage.cache_creation_input_tokens.unwrap_or(0) > 0;
+        self.measured = Some(Measured {
+            entries,
+            tokens,
+            cached,
+        });
     }
 
     /// What the next prompt is thought to hold.
@@ -139,12 +165,21 @@ impl History {
             Some(measured) => {
                 let since = self.tokens(self.entry_bytes(measured.entries, self.entries.len()));
                 if measured.cached {
-                    PromptEstimate { cached: measured.tokens, fresh: since }
+                    PromptEstimate {
+                        cached: measured.tokens,
+                        fresh: since,
+                    }
                 } else {
-                    PromptEstimate { cached: 0, fresh: measured.tokens + since }
+                    PromptEstimate {
+                        cached: 0,
+                        fresh: measured.tokens + since,
+                    }
                 }
             }
-            None => PromptEstimate { cached: 0, fresh: self.tokens(self.bytes(0, self.entries.len())) },
+            None => PromptEstimate {
+                cached: 0,
+                fresh: self.tokens(self.bytes(0, self.entries.len())),
+            },
         }
     }
 
@@ -155,7 +190,10 @@ impl History {
         let possible = |cut: &usize| !self.entries[*cut].may_answer_tools();
         let fits = |cut: &usize| self.tokens(self.entry_bytes(*cut, length)) <= keep_tokens;
         let first = length.saturating_sub(keep_messages).max(1);
-        (first..length).filter(possible).find(fits).or_else(|| (1..length).rev().find(possible))
+        (first..length)
+            .filter(possible)
+            .find(fits)
+            .or_else(|| (1..length).rev().find(possible))
     }
 
     fn bytes(&self, from: usize, to: usize) -> u64 {
@@ -179,7 +217,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn entry(seq: u64, role: Role, content: &Value) -> Entry {
-        Entry { seq, role, content: Arc::from(serde_json::value::to_raw_value(content).unwrap()) }
+        Entry {
+            seq,
+            role,
+            content: Arc::from(serde_json::value::to_raw_value(content).unwrap()),
+        }
     }
 
     fn call(id: &str) -> Value {
@@ -191,20 +233,43 @@ mod tests {
     }
 
     fn history(messages: &[(Role, Value)]) -> History {
-        let entries = messages.iter().enumerate().map(|(at, (role, content))| entry(at as u64 + 1, *role, content));
+        let entries = messages
+            .iter()
+            .enumerate()
+            .map(|(at, (role, content))| entry(at as u64 + 1, *role, content));
         History::new(None, entries.collect(), 0)
     }
 
     #[test]
     fn calls_without_results_are_found() {
         let user = (Role::User, json!("hi"));
-        let calls = (Role::Assistant, json!([{"type": "text", "text": "a"}, call("a")[0], call("b")[0]]));
+        let calls = (
+            Role::Assistant,
+            json!([{"type": "text", "text": "a"}, call("a")[0], call("b")[0]]),
+        );
         let cases = [
             (vec![user.clone()], vec![]),
-            (vec![user.clone(), (Role::Assistant, json!([{"type": "text", "text": "done"}]))], vec![]),
+            (
+                vec![
+                    user.clone(),
+                    (Role::Assistant, json!([{"type": "text", "text": "done"}])),
+                ],
+                vec![],
+            ),
             (vec![user.clone(), calls.clone()], vec!["a", "b"]),
-            (vec![user.clone(), calls.clone(), (Role::User, result("a"))], vec!["b"]),
-            (vec![user.clone(), calls.clone(), (Role::User, result("a")), (Role::User, result("b"))], vec![]),
+            (
+                vec![user.clone(), calls.clone(), (Role::User, result("a"))],
+                vec!["b"],
+            ),
+            (
+                vec![
+                    user.clone(),
+                    calls.clone(),
+                    (Role::User, result("a")),
+                    (Role::User, result("b")),
+                ],
+                vec![],
+            ),
             (vec![user.clone(), calls, user], vec!["a", "b"]),
         ];
         for (messages, expected) in cases {
@@ -216,20 +281,37 @@ mod tests {
     fn contents_are_sent_byte_for_byte_and_empty_ones_not_at_all() {
         let odd = RawValue::from_string(r#"[ {"text":"\u0041","type":"text"} ]"#.to_owned()).unwrap();
         let mut history = history(&[(Role::User, json!("hi")), (Role::Assistant, json!([]))]);
-        history.push(Entry { seq: 3, role: Role::User, content: Arc::from(odd) });
+        history.push(Entry {
+            seq: 3,
+            role: Role::User,
+            content: Arc::from(odd),
+        });
         let sent = serde_json::to_string(&history.messages()).unwrap();
-        assert_eq!(sent, r#"[{"role":"user","content":"hi"},{"role":"user","content":[ {"text":"\u0041","type":"text"} ]}]"#);
+        assert_eq!(
+            sent,
+            r#"[{"role":"user","content":"hi"},{"role":"user","content":[ {"text":"\u0041","type":"text"} ]}]"#
+        );
     }
 
     #[test]
     fn the_estimate_follows_what_the_api_counted() {
         let mut history = history(&[(Role::User, json!("x".repeat(4000)))]);
         assert_eq!(history.estimate().cached, 0);
-        let usage = Usage { input_tokens: Some(200), cache_read_input_tokens: Some(800), ..Usage::default() };
+        let usage = Usage {
+            input_tokens: Some(200),
+            cache_read_input_tokens: Some(800),
+            ..Usage::default()
+        };
         history.push(entry(2, Role::Assistant, &json!("y".repeat(398))));
         history.measure(&usage, 1);
         // 4002 bytes were 1000 tokens, so the 400 bytes since are 100.
-        assert_eq!(history.estimate(), PromptEstimate { cached: 1000, fresh: 100 });
+        assert_eq!(
+            history.estimate(),
+            PromptEstimate {
+                cached: 1000,
+                fresh: 100
+            }
+        );
     }
 
     #[test]

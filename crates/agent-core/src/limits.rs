@@ -59,15 +59,26 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) fn new(prices: PriceTable, model: String, limit: Option<f64>) -> Self {
-        Self { prices, model, limit, spent: Some(0.0), totals: UsageTotals::default() }
+        Self {
+            prices,
+            model,
+            limit,
+            spent: Some(0.0),
+            totals: UsageTotals::default(),
+        }
     }
 
     /// Reserves the next request: how many output tokens (at most `max_tokens`) it may ask for, so that it stays
     /// within the budget even if it uses all of them.
     pub(crate) fn reserve(&self, prompt: PromptEstimate, max_tokens: u32) -> Result<u32, Refused> {
-        let Some(limit) = self.limit else { return Ok(max_tokens) };
+        let Some(limit) = self.limit else {
+            return Ok(max_tokens);
+        };
         let spent = self.spent.ok_or(Refused::UnknownPrice)?;
-        let cost = |output| self.cost(&estimated_usage(prompt, output)).ok_or(Refused::UnknownPrice);
+        let cost = |output| {
+            self.cost(&estimated_usage(prompt, output))
+                .ok_or(Refused::UnknownPrice)
+        };
         let (silent, full) = (cost(0)?, cost(u64::from(max_tokens))?);
         let left = limit - spent;
         if full <= left {
@@ -123,7 +134,10 @@ fn add(totals: &mut UsageTotals, usage: &Usage) {
     add(&mut totals.input_tokens, usage.input_tokens);
     add(&mut totals.output_tokens, usage.output_tokens);
     add(&mut totals.cache_read_input_tokens, usage.cache_read_input_tokens);
-    add(&mut totals.cache_creation_input_tokens, usage.cache_creation_input_tokens);
+    add(
+        &mut totals.cache_creation_input_tokens,
+        usage.cache_creation_input_tokens,
+    );
 }
 
 #[cfg(test)]
@@ -139,20 +153,29 @@ mod tests {
 
     #[test]
     fn without_a_budget_nothing_is_refused() {
-        let prompt = PromptEstimate { cached: 0, fresh: 1_000_000 };
+        let prompt = PromptEstimate {
+            cached: 0,
+            fresh: 1_000_000,
+        };
         assert_eq!(ledger("nobody-knows", None).reserve(prompt, 1000), Ok(1000));
     }
 
     #[test]
     fn an_unknown_price_fails_closed() {
         let ledger = ledger("nobody-knows", Some(1000.0));
-        assert_eq!(ledger.reserve(PromptEstimate::default(), 1000), Err(Refused::UnknownPrice));
+        assert_eq!(
+            ledger.reserve(PromptEstimate::default(), 1000),
+            Err(Refused::UnknownPrice)
+        );
     }
 
     #[test]
     fn a_cost_that_is_not_known_is_not_zero() {
         let mut ledger = ledger("nobody-knows", None);
-        let usage = Usage { input_tokens: Some(3), ..Usage::default() };
+        let usage = Usage {
+            input_tokens: Some(3),
+            ..Usage::default()
+        };
         assert_eq!(ledger.settle(&usage), None);
         assert_eq!(ledger.spent(), None);
         assert_eq!(ledger.totals().input_tokens, 3);

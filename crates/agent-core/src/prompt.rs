@@ -46,9 +46,15 @@ pub(crate) fn system(facts: &Facts<'_>) -> String {
     line("tools", &facts.tools.join(", "));
     line("permission mode", facts.permission_mode);
     if facts.headless {
-        line("user", "not present; nobody can answer questions or approve calls during this run");
+        line(
+            "user",
+            "not present; nobody can answer questions or approve calls during this run",
+        );
     } else {
-        line("user", "present; may be asked to approve calls, and may add to the task while you work");
+        line(
+            "user",
+            "present; may be asked to approve calls, and may add to the task while you work",
+        );
     }
     prompt
 }
@@ -69,9 +75,20 @@ mod tests {
             headless: true,
         };
         let prompt = system(&facts);
-        for part in ["/home/a/project", "2026-11-23", "linux", "read_file, bash", "policy", "nobody can answer"] {
+        for part in [
+            "/home/a/project",
+            "2026-11-23",
+            "linux",
+            "read_file, bash",
+            "policy",
+            "nobody can answer",
+        ] {
             assert!(prompt.contains(part), "{part}");
         }
-        assert!(prompt.len() < 3_000, "paid for with every request: {} bytes", prompt.len());
+        assert!(
+            prompt.len() < 3_000,
+            "paid for with every request: {} bytes",
+            prompt.len()
+        );
     }
 }

@@ -20,7 +20,14 @@ pub(crate) struct End {
 }
 
 fn end(outcome: Outcome, kind: ErrorKind, message: impl Into<String>, advice: impl Into<String>) -> End {
-    End { outcome, error: Some(ErrorReport { kind, message: message.into(), advice: advice.into() }) }
+    End {
+        outcome,
+        error: Some(ErrorReport {
+            kind,
+            message: message.into(),
+            advice: advice.into(),
+        }),
+    }
 }
 
 /// The API failed for good.
@@ -41,36 +48,58 @@ fn remedy(error: &ClaudeError) -> (Outcome, ErrorKind, &'static str) {
     use Outcome::{Cancelled, Misconfigured, UpstreamFailed};
     const LATER: &str = "the session is stored; go on with it later";
     match error {
-        ClaudeError::Connect { .. } => {
-            (UpstreamFailed, Kind::Connection, "check the network and api.base_url, then go on with the session")
-        }
+        ClaudeError::Connect { .. } => (
+            UpstreamFailed,
+            Kind::Connection,
+            "check the network and api.base_url, then go on with the session",
+        ),
         ClaudeError::Timeout { .. } => (UpstreamFailed, Kind::UpstreamTimeout, LATER),
         ClaudeError::Api { status, .. } => match status {
-            401 => (Misconfigured, Kind::Authentication, "set ANTHROPIC_API_KEY or api.api_key_file to a valid key"),
-            403 => (Misconfigured, Kind::Authentication, "use a key that may use this model and this endpoint"),
+            401 => (
+                Misconfigured,
+                Kind::Authentication,
+                "set ANTHROPIC_API_KEY or api.api_key_file to a valid key",
+            ),
+            403 => (
+                Misconfigured,
+                Kind::Authentication,
+                "use a key that may use this model and this endpoint",
+            ),
             402 => (Misconfigured, Kind::Billing, "check the account's billing"),
-            404 => (Misconfigured, Kind::UnknownModel, "choose another --model, and check api.base_url"),
+            404 => (
+                Misconfigured,
+                Kind::UnknownModel,
+                "choose another --model, and check api.base_url",
+            ),
             400..=428 | 430..=499 => (
                 UpstreamFailed,
                 Kind::InvalidRequest,
                 "the API refuses this conversation as it is; fork the session before the last messages, or start a new one",
             ),
-            429 => (UpstreamFailed, Kind::RateLimited, "wait for the rate limit to recover, then go on with the session"),
+            429 => (
+                UpstreamFailed,
+                Kind::RateLimited,
+                "wait for the rate limit to recover, then go on with the session",
+            ),
             529 => (UpstreamFailed, Kind::Overloaded, LATER),
             _ => (UpstreamFailed, Kind::Upstream, LATER),
         },
-        ClaudeError::MalformedStream { .. } | ClaudeError::TruncatedStream | ClaudeError::TooLarge { .. } => (
-            UpstreamFailed,
-            Kind::Upstream,
-            "if it happens again, check that api.base_url is a Messages API; the session is stored",
-        ),
+        ClaudeError::MalformedStream { .. } | ClaudeError::TruncatedStream | ClaudeError::TooLarge { .. } => {
+            (
+                UpstreamFailed,
+                Kind::Upstream,
+                "if it happens again, check that api.base_url is a Messages API; the session is stored",
+            )
+        }
         // What was to be retried is what there is to be mended.
         ClaudeError::BudgetExhausted { last: Some(last), .. } => remedy(last),
         ClaudeError::Transport { .. } | ClaudeError::BudgetExhausted { last: None, .. } => {
             (UpstreamFailed, Kind::Connection, LATER)
         }
         ClaudeError::Cancelled => (Cancelled, Kind::Cancelled, LATER),
-        ClaudeError::InvalidRequest { .. } => (Misconfigured, Kind::InvalidRequest, "correct the [api] settings"),
+        ClaudeError::InvalidRequest { .. } => {
+            (Misconfigured, Kind::InvalidRequest, "correct the [api] settings")
+        }
     }
 }
 
@@ -81,58 +110,123 @@ pub(crate) fn is_prompt_too_long(error: &ClaudeError) -> bool {
 }
 
 pub(crate) fn store(error: &StoreError) -> End {
-    end(Outcome::Failed, ErrorKind::Store, error.describe(), error.advice())
+    end(
+        Outcome::Failed,
+        ErrorKind::Store,
+        error.describe(),
+        error.advice(),
+    )
 }
 
 pub(crate) fn stopped(cause: StopCause) -> End {
     let (outcome, kind, message) = match cause {
         StopCause::User => (Outcome::Cancelled, ErrorKind::Cancelled, "cancelled"),
-        StopCause::ReaderGone => (Outcome::Cancelled, ErrorKind::Cancelled, "cancelled: nobody reads the events any more"),
-        StopCause::Shutdown => (Outcome::Cancelled, ErrorKind::Cancelled, "cancelled: the program is ending"),
+        StopCause::ReaderGone => (
+            Outcome::Cancelled,
+            ErrorKind::Cancelled,
+            "cancelled: nobody reads the events any more",
+        ),
+        StopCause::Shutdown => (
+            Outcome::Cancelled,
+            ErrorKind::Cancelled,
+            "cancelled: the program is ending",
+        ),
         StopCause::Deadline => {
             let advice = "go on with the session, or allow more time with --timeout";
-            return end(Outcome::TimedOut, ErrorKind::Deadline, "the run's time is over", advice);
+            return end(
+                Outcome::TimedOut,
+                ErrorKind::Deadline,
+                "the run's time is over",
+                advice,
+            );
         }
     };
-    end(outcome, kind, message, "what was done is stored; go on with the session")
+    end(
+        outcome,
+        kind,
+        message,
+        "what was done is stored; go on with the session",
+    )
 }
 
 pub(crate) fn max_turns(turns: u32) -> End {
     let message = format!("stopped after {turns} turns, before the model was done");
-    end(Outcome::Partial, ErrorKind::MaxTurns, message, "go on with the session, or allow more with --max-turns")
+    end(
+        Outcome::Partial,
+        ErrorKind::MaxTurns,
+        message,
+        "go on with the session, or allow more with --max-turns",
+    )
 }
 
 pub(crate) fn over_budget(spent: f64, limit: f64) -> End {
-    let message = format!("{spent:.4} of {limit:.4} US dollars are spent, and the next request could pass the budget");
-    end(Outcome::OverBudget, ErrorKind::Budget, message, "go on with the session with a larger --max-budget-usd")
+    let message =
+        format!("{spent:.4} of {limit:.4} US dollars are spent, and the next request could pass the budget");
+    end(
+        Outcome::OverBudget,
+        ErrorKind::Budget,
+        message,
+        "go on with the session with a larger --max-budget-usd",
+    )
 }
 
 pub(crate) fn unknown_price(model: &str) -> End {
-    let message = format!("a budget is set, but the price of the model {model:?} is not known; nothing was sent");
+    let message =
+        format!("a budget is set, but the price of the model {model:?} is not known; nothing was sent");
     let advice = "give its price in api.prices_file, choose a known model, or leave the budget out";
     end(Outcome::Misconfigured, ErrorKind::UnknownPrice, message, advice)
 }
 
 pub(crate) fn empty_prompt() -> End {
-    end(Outcome::Misconfigured, ErrorKind::InvalidRequest, "the prompt is empty", "say what is to be done")
+    end(
+        Outcome::Misconfigured,
+        ErrorKind::InvalidRequest,
+        "the prompt is empty",
+        "say what is to be done",
+    )
 }
 
 pub(crate) fn max_tokens(limit: u32) -> End {
     let message = format!("the answer reached its limit of {limit} tokens and is not whole");
-    end(Outcome::Partial, ErrorKind::MaxTokens, message, "ask the session to go on, or raise api.max_output_tokens")
+    end(
+        Outcome::Partial,
+        ErrorKind::MaxTokens,
+        message,
+        "ask the session to go on, or raise api.max_output_tokens",
+    )
 }
 
 pub(crate) fn context_full() -> End {
     let message = "the conversation fills the model's window and could not be made to fit";
-    end(Outcome::Partial, ErrorKind::ContextFull, message, "start a new session, or fork this one at an earlier message")
+    end(
+        Outcome::Partial,
+        ErrorKind::ContextFull,
+        message,
+        "start a new session, or fork this one at an earlier message",
+    )
 }
 
 pub(crate) fn refusal(message: &Message) -> End {
-    let detail = |name: &str| message.extra.get("stop_details")?.get(name).and_then(Value::as_str);
-    let category = detail("category").map(|category| format!(" ({category})")).unwrap_or_default();
-    let explanation = detail("explanation").map(|text| format!(": {text}")).unwrap_or_default();
+    let detail = |name: &str| {
+        message
+            .extra
+            .get("stop_details")?
+            .get(name)
+            .and_then(Value::as_str)
+    };
+    let category = detail("category")
+        .map(|category| format!(" ({category})"))
+        .unwrap_or_default();
+    let explanation = detail("explanation")
+        .map(|text| format!(": {text}"))
+        .unwrap_or_default();
     let text = format!("the model declined to go on{category}{explanation}");
-    end(Outcome::Partial, ErrorKind::Refusal, text, "put the task differently, in a new session or a fork before this prompt")
+    end(
+        Outcome::Partial,
+        ErrorKind::Refusal,
+        text,
+        "put the task differently, in a new session or a fork before this prompt",
+    )
 }
 
 pub(crate) fn unknown_stop(reason: Option<&str>) -> End {
@@ -140,7 +234,12 @@ pub(crate) fn unknown_stop(reason: Option<&str>) -> End {
         Some(reason) => format!("the model stopped for a reason that this version does not know: {reason:?}"),
         None => "the answer came without a reason for its end".to_owned(),
     };
-    end(Outcome::Partial, ErrorKind::UnknownStopReason, message, "check the answer; go on with the session if it is not whole")
+    end(
+        Outcome::Partial,
+        ErrorKind::UnknownStopReason,
+        message,
+        "check the answer; go on with the session if it is not whole",
+    )
 }
 
 pub(crate) fn denied(refused: &[String]) -> End {
@@ -157,7 +256,12 @@ pub(crate) fn denied(refused: &[String]) -> End {
 }
 
 pub(crate) fn internal(message: impl Into<String>) -> End {
-    end(Outcome::Failed, ErrorKind::Internal, message, "this is a fault of the program; the session is stored, so go on with it")
+    end(
+        Outcome::Failed,
+        ErrorKind::Internal,
+        message,
+        "this is a fault of the program; the session is stored, so go on with it",
+    )
 }
 
 #[cfg(test)]
@@ -181,21 +285,44 @@ mod tests {
     #[test]
     fn outcome_and_kind_follow_the_remedy() {
         let cases = [
-            (api(401, "invalid x-api-key"), Outcome::Misconfigured, ErrorKind::Authentication),
+            (
+                api(401, "invalid x-api-key"),
+                Outcome::Misconfigured,
+                ErrorKind::Authentication,
+            ),
             (api(403, "no"), Outcome::Misconfigured, ErrorKind::Authentication),
-            (api(404, "model: x"), Outcome::Misconfigured, ErrorKind::UnknownModel),
+            (
+                api(404, "model: x"),
+                Outcome::Misconfigured,
+                ErrorKind::UnknownModel,
+            ),
             (api(402, "pay"), Outcome::Misconfigured, ErrorKind::Billing),
-            (api(400, "bad"), Outcome::UpstreamFailed, ErrorKind::InvalidRequest),
-            (api(400, "prompt is too long: 2 tokens > 1 maximum"), Outcome::Partial, ErrorKind::ContextFull),
+            (
+                api(400, "bad"),
+                Outcome::UpstreamFailed,
+                ErrorKind::InvalidRequest,
+            ),
+            (
+                api(400, "prompt is too long: 2 tokens > 1 maximum"),
+                Outcome::Partial,
+                ErrorKind::ContextFull,
+            ),
             (api(429, "slow"), Outcome::UpstreamFailed, ErrorKind::RateLimited),
             (api(529, "busy"), Outcome::UpstreamFailed, ErrorKind::Overloaded),
             (api(500, "oh"), Outcome::UpstreamFailed, ErrorKind::Upstream),
             (
-                ClaudeError::Timeout { stage: TimeoutStage::Idle, after: Duration::from_secs(1) },
+                ClaudeError::Timeout {
+                    stage: TimeoutStage::Idle,
+                    after: Duration::from_secs(1),
+                },
                 Outcome::UpstreamFailed,
                 ErrorKind::UpstreamTimeout,
             ),
-            (ClaudeError::TruncatedStream, Outcome::UpstreamFailed, ErrorKind::Upstream),
+            (
+                ClaudeError::TruncatedStream,
+                Outcome::UpstreamFailed,
+                ErrorKind::Upstream,
+            ),
         ];
         for (error, outcome, kind) in cases {
             let end = upstream(&error, "m");
@@ -208,16 +335,25 @@ mod tests {
     #[test]
     fn a_refusal_says_what_the_model_said() {
         let mut message = Message::new("m", "claude");
-        assert_eq!(refusal(&message).error.unwrap().message, "the model declined to go on");
+        assert_eq!(
+            refusal(&message).error.unwrap().message,
+            "the model declined to go on"
+        );
         let details = json!({"type": "refusal", "category": "cyber", "explanation": "no exploits"});
         message.extra.insert("stop_details".to_owned(), details);
-        assert_eq!(refusal(&message).error.unwrap().message, "the model declined to go on (cyber): no exploits");
+        assert_eq!(
+            refusal(&message).error.unwrap().message,
+            "the model declined to go on (cyber): no exploits"
+        );
     }
 
     #[test]
     fn the_list_of_denials_is_bounded() {
         let refused: Vec<String> = (0..25).map(|n| format!("call {n}")).collect();
         let message = denied(&refused).error.unwrap().message;
-        assert!(message.contains("\n- call 9\n- and 15 more") && !message.contains("call 10"), "{message}");
+        assert!(
+            message.contains("\n- call 9\n- and 15 more") && !message.contains("call 10"),
+            "{message}"
+        );
     }
 }

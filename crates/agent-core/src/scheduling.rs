@@ -46,7 +46,10 @@ impl Schedule {
     /// Waits for room to run. To be called after [`predecessors`](Self::predecessors): a job that held room while
     /// it waits for another could keep that one from ever running.
     pub(crate) async fn room(&self) -> SemaphorePermit<'_> {
-        self.permits.acquire().await.expect("the semaphore is never closed")
+        self.permits
+            .acquire()
+            .await
+            .expect("the semaphore is never closed")
     }
 }
 
@@ -66,7 +69,11 @@ mod tests {
 
     /// Runs jobs of the given lengths on paused time and tells when each ran.
     fn spans(lengths: &[u64], parallel: usize, conflict: impl Fn(usize, usize) -> bool) -> Vec<Span> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let begun = tokio::time::Instant::now();
             let schedule = Schedule::new(lengths.len(), parallel, conflict);
@@ -79,7 +86,10 @@ mod tests {
                     let _permit = schedule.room().await;
                     let begin = begun.elapsed();
                     tokio::time::sleep(Duration::from_millis(*length)).await;
-                    spans.lock()[job] = Some(Span { begin, end: begun.elapsed() });
+                    spans.lock()[job] = Some(Span {
+                        begin,
+                        end: begun.elapsed(),
+                    });
                 }
             }))
             .await;

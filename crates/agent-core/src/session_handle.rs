@@ -79,8 +79,15 @@ impl Session {
             Some(id) => Some(Conversation::resume(&parts.store, id, surroundings.bytes()).await?),
             None => None,
         };
-        let inner = Inner { parts, surroundings, resumed, conversation: Mutex::new(conversation) };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Inner {
+            parts,
+            surroundings,
+            resumed,
+            conversation: Mutex::new(conversation),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The folder that the agent works in.
@@ -104,14 +111,21 @@ impl Session {
         let (sender, events) = mpsc::channel(EVENT_CHANNEL);
         let run = Run {
             session: Arc::clone(&self.inner),
-            last_word: LastWord { sender: Some(sender.clone()), session_id: String::new() },
+            last_word: LastWord {
+                sender: Some(sender.clone()),
+                session_id: String::new(),
+            },
             emitter: Emitter::new(sender, stopper.clone()),
             control: shared,
             limits,
             begun: Instant::now(),
         };
         let join = lifecycle.spawn("agent run", run.supervised(prompt.into()));
-        TurnHandle { events, control, join }
+        TurnHandle {
+            events,
+            control,
+            join,
+        }
     }
 }
 
@@ -120,7 +134,10 @@ impl Surroundings {
         let (beneath, limit) = (workspace.clone(), parts.settings.instructions_max_bytes);
         let read = tokio::task::spawn_blocking(move || instructions::read(&beneath, limit)).await;
         let (files, warnings) = read.unwrap_or_else(|error| {
-            (Vec::new(), vec![format!("the project's instructions were not read: {error}")])
+            (
+                Vec::new(),
+                vec![format!("the project's instructions were not read: {error}")],
+            )
         });
         let names = parts.tools.names();
         let role = prompt::system(&prompt::Facts {
@@ -153,15 +170,22 @@ impl Surroundings {
 
 impl std::fmt::Debug for Surroundings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Surroundings").field("workspace", &self.workspace).finish_non_exhaustive()
+        f.debug_struct("Surroundings")
+            .field("workspace", &self.workspace)
+            .finish_non_exhaustive()
     }
 }
 
 /// The last block is a cache breakpoint of its own, next to the one that moves along with the conversation: the server
 /// looks back a limited number of blocks for what it has cached, and a long turn can leave its beginning out of sight.
 fn system(role: String, instructions: Option<String>) -> SystemPrompt {
-    let mut blocks: Vec<TextBlock> =
-        std::iter::once(role).chain(instructions).map(|text| TextBlock { text, ..TextBlock::default() }).collect();
+    let mut blocks: Vec<TextBlock> = std::iter::once(role)
+        .chain(instructions)
+        .map(|text| TextBlock {
+            text,
+            ..TextBlock::default()
+        })
+        .collect();
     if let Some(last) = blocks.last_mut() {
         last.cache_control = Some(CacheControl::ephemeral());
     }
@@ -174,7 +198,12 @@ fn path_filter(policy: &Policy, root: &Path) -> PathFilter {
     Arc::new(move |path| {
         let path = path.to_str().and_then(|path| check_relative(&root, path).ok());
         // A name that no call could spell can't be judged, and what is not judged is not shown.
-        path.is_some_and(|path| !matches!(policy.decide("read_file", &[Action::Read(&path)]), Verdict::Deny { .. }))
+        path.is_some_and(|path| {
+            !matches!(
+                policy.decide("read_file", &[Action::Read(&path)]),
+                Verdict::Deny { .. }
+            )
+        })
     })
 }
 
@@ -191,7 +220,11 @@ struct Run {
 impl Run {
     /// The run, stopped when its time is over or its reader has gone.
     async fn supervised(mut self, prompt: String) -> Finished {
-        let (emitter, stopper, timeout) = (self.emitter.clone(), self.control.stopper.clone(), self.limits.timeout);
+        let (emitter, stopper, timeout) = (
+            self.emitter.clone(),
+            self.control.stopper.clone(),
+            self.limits.timeout,
+        );
         let finished = {
             let work = self.work(prompt);
             let deadline = tokio::time::sleep(timeout);
@@ -233,7 +266,11 @@ impl Run {
         self.last_word.session_id = conversation.id().to_string();
         self.introduce(conversation).await;
         let (parts, settings) = (&self.session.parts, &self.session.parts.settings);
-        let ledger = Ledger::new(parts.prices.clone(), settings.model.clone(), self.limits.max_budget_usd);
+        let ledger = Ledger::new(
+            parts.prices.clone(),
+            settings.model.clone(),
+            self.limits.max_budget_usd,
+        );
         let mut turn = Turn {
             parts,
             surroundings: &self.session.surroundings,
@@ -247,7 +284,9 @@ impl Run {
         let end = turn.run(prompt).await;
         let (progress, ledger) = (turn.progress, turn.ledger);
         for text in self.control.close_steers() {
-            self.emitter.warn(format!("this came too late to be put in, send it again: {text}")).await;
+            self.emitter
+                .warn(format!("this came too late to be put in, send it again: {text}"))
+                .await;
         }
         self.finished(end, progress, Some(&ledger))
     }

@@ -27,7 +27,10 @@ pub(crate) struct Stopper {
 impl Stopper {
     /// A stopper that `parent` (the program's own token) also fires.
     pub(crate) fn new(parent: &CancellationToken) -> Self {
-        Self { token: parent.child_token(), cause: Arc::default() }
+        Self {
+            token: parent.child_token(),
+            cause: Arc::default(),
+        }
     }
 
     pub(crate) fn stop(&self, cause: StopCause) {
@@ -45,7 +48,9 @@ impl Stopper {
 
     /// None while the run may go on.
     pub(crate) fn cause(&self) -> Option<StopCause> {
-        self.token.is_cancelled().then(|| *self.cause.get_or_init(|| StopCause::Shutdown))
+        self.token
+            .is_cancelled()
+            .then(|| *self.cause.get_or_init(|| StopCause::Shutdown))
     }
 }
 

@@ -5,10 +5,17 @@ const MAX_TITLE_CHARS: usize = 72;
 
 /// The first line that says something, without control characters, cut at a word.
 pub(crate) fn from_prompt(prompt: &str) -> String {
-    let line = prompt.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line = prompt
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
     let mut title = String::new();
     let mut chars = 0;
-    for word in line.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+    for word in line
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+    {
         let length = word.chars().count();
         if chars + 1 + length > MAX_TITLE_CHARS {
             if title.is_empty() {
@@ -23,7 +30,11 @@ pub(crate) fn from_prompt(prompt: &str) -> String {
         title.push_str(word);
         chars += 1 + length;
     }
-    if title.is_empty() { "Untitled".to_owned() } else { title }
+    if title.is_empty() {
+        "Untitled".to_owned()
+    } else {
+        title
+    }
 }
 
 #[cfg(test)]
@@ -35,7 +46,10 @@ mod tests {
         let long_word = "x".repeat(100);
         let cases = [
             ("Fix the build", "Fix the build".to_owned()),
-            ("\n\n  Fix\tthe \u{1b}[31mbuild\nand more", "Fix the [31mbuild".to_owned()),
+            (
+                "\n\n  Fix\tthe \u{1b}[31mbuild\nand more",
+                "Fix the [31mbuild".to_owned(),
+            ),
             ("   \n", "Untitled".to_owned()),
             (&long_word, format!("{}…", "x".repeat(71))),
             (

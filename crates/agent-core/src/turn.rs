@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use agent_claude::error::ClaudeResult;
 use agent_claude::messages::{
-    CacheControl, ContentBlock, Message, MessageRequest, Role, StopReason, Thinking, ToolResultBlock, ToolUseBlock,
-    Usage,
+    CacheControl, ContentBlock, Message, MessageRequest, Role, StopReason, Thinking, ToolResultBlock,
+    ToolUseBlock, Usage,
 };
 
 use crate::agent::AgentParts;
@@ -27,8 +27,7 @@ use crate::session_handle::Surroundings;
 const MAX_CUT_ANSWERS: u32 = 3;
 
 /// What the model is told of calls that a crash or a failed store left without a result.
-const INTERRUPTED: &str =
-    "interrupted: the agent stopped before this call ended. Whether it had any effect is not known; look before you repeat it.";
+const INTERRUPTED: &str = "interrupted: the agent stopped before this call ended. Whether it had any effect is not known; look before you repeat it.";
 
 /// What comes next.
 enum Step {
@@ -88,9 +87,14 @@ impl Turn<'_> {
 
     /// Stores the prompt, and before it, in the same message, results for calls that an earlier run left without.
     async fn begin(&mut self, prompt: String) -> Result<(), End> {
-        self.conversation.refresh().await.map_err(|error| report::store(&error))?;
+        self.conversation
+            .refresh()
+            .await
+            .map_err(|error| report::store(&error))?;
         let unanswered = self.conversation.history().unanswered();
-        let results = unanswered.into_iter().map(|id| ToolResultBlock::failure(id, INTERRUPTED).into());
+        let results = unanswered
+            .into_iter()
+            .map(|id| ToolResultBlock::failure(id, INTERRUPTED).into());
         let prompt = self.parts.redactor.redact(&prompt).into_owned();
         let content = results.chain([ContentBlock::text(prompt)]).collect();
         self.store(Role::User, content, None).await
@@ -103,7 +107,11 @@ impl Turn<'_> {
         }
         self.compact_if_needed().await?;
         let max_tokens = self.reserve(self.parts.settings.max_output_tokens)?;
-        self.emitter.emit(AgentEvent::TurnStarted { turn: self.progress.turns + 1 }).await;
+        self.emitter
+            .emit(AgentEvent::TurnStarted {
+                turn: self.progress.turns + 1,
+            })
+            .await;
         let asked = self.send(&self.request(max_tokens), Show::Deltas).await;
         match asked {
             Ok(message) => {
@@ -139,7 +147,12 @@ impl Turn<'_> {
         self.next_step(&message, calls, max_tokens).await
     }
 
-    async fn next_step(&mut self, message: &Message, calls: Vec<ToolUseBlock>, max_tokens: u32) -> Result<Step, End> {
+    async fn next_step(
+        &mut self,
+        message: &Message,
+        calls: Vec<ToolUseBlock>,
+        max_tokens: u32,
+    ) -> Result<Step, End> {
         let cut = message.stop_reason == Some(StopReason::MaxTokens);
         match &message.stop_reason {
             Some(StopReason::EndTurn | StopReason::ToolUse | StopReason::MaxTokens) if !calls.is_empty() => {
@@ -161,7 +174,10 @@ impl Turn<'_> {
         if steers.is_empty() {
             let refused = !self.parts.policy.interactive || self.control.deserted.is_cancelled();
             return Ok(Step::End(match self.progress.denied.is_empty() || !refused {
-                true => End { outcome: Outcome::Done, error: None },
+                true => End {
+                    outcome: Outcome::Done,
+                    error: None,
+                },
                 false => report::denied(&self.progress.denied),
             }));
         }
@@ -186,9 +202,15 @@ impl Turn<'_> {
         Ok(Step::Ask)
     }
 
-    async fn store_with_steers(&mut self, mut content: Vec<ContentBlock>, steers: Vec<String>) -> Result<(), End> {
-        let steers: Vec<String> =
-            steers.iter().map(|text| self.parts.redactor.redact(text).into_owned()).collect();
+    async fn store_with_steers(
+        &mut self,
+        mut content: Vec<ContentBlock>,
+        steers: Vec<String>,
+    ) -> Result<(), End> {
+        let steers: Vec<String> = steers
+            .iter()
+            .map(|text| self.parts.redactor.redact(text).into_owned())
+            .collect();
         content.extend(steers.iter().map(ContentBlock::text));
         self.store(Role::User, content, None).await?;
         for text in steers {
@@ -197,20 +219,29 @@ impl Turn<'_> {
         Ok(())
     }
 
-    async fn store(&mut self, role: Role, content: Vec<ContentBlock>, spent: Option<Spent>) -> Result<(), End> {
+    async fn store(
+        &mut self,
+        role: Role,
+        content: Vec<ContentBlock>,
+        spent: Option<Spent>,
+    ) -> Result<(), End> {
         let stored = self.conversation.append(role, content, spent).await;
         let seq = stored.map_err(|error| report::store(&error))?;
-        self.emitter.emit(AgentEvent::MessageStored { seq, role: role.as_str().to_owned() }).await;
+        self.emitter
+            .emit(AgentEvent::MessageStored {
+                seq,
+                role: role.as_str().to_owned(),
+            })
+            .await;
         Ok(())
     }
 
     /// Sends one request and books what broken answers to it used.
-    async fn send(
-        &mut self,
-        request: &MessageRequest,
-        show: Show,
-    ) -> ClaudeResult<Message> {
-        let client = self.parts.client.with_cancellation(self.control.stopper.token().clone());
+    async fn send(&mut self, request: &MessageRequest, show: Show) -> ClaudeResult<Message> {
+        let client = self
+            .parts
+            .client
+            .with_cancellation(self.control.stopper.token().clone());
         let Asked { result, wasted } = ask(&client, request, self.emitter, show).await;
         for usage in wasted {
             let spent = self.settle(usage).await;
@@ -248,19 +279,27 @@ impl Turn<'_> {
 
     fn reserve(&self, max_tokens: u32) -> Result<u32, End> {
         let estimate = self.conversation.history().estimate();
-        self.ledger.reserve(estimate, max_tokens).map_err(|refused| match refused {
-            Refused::UnknownPrice => report::unknown_price(&self.parts.settings.model),
-            Refused::Exhausted { spent, limit } => report::over_budget(spent, limit),
-        })
+        self.ledger
+            .reserve(estimate, max_tokens)
+            .map_err(|refused| match refused {
+                Refused::UnknownPrice => report::unknown_price(&self.parts.settings.model),
+                Refused::Exhausted { spent, limit } => report::over_budget(spent, limit),
+            })
     }
 
     fn check_stop(&self) -> Result<(), End> {
-        self.control.stopper.cause().map_or(Ok(()), |cause| Err(report::stopped(cause)))
+        self.control
+            .stopper
+            .cause()
+            .map_or(Ok(()), |cause| Err(report::stopped(cause)))
     }
 
     /// The answer used all of its tokens, which are the model's, or what the budget had left.
     fn cut_short(&self, max_tokens: u32) -> End {
-        match (max_tokens < self.parts.settings.max_output_tokens, self.ledger.limit().zip(self.ledger.spent())) {
+        match (
+            max_tokens < self.parts.settings.max_output_tokens,
+            self.ledger.limit().zip(self.ledger.spent()),
+        ) {
             (true, Some((limit, spent))) => report::over_budget(spent, limit),
             _ => report::max_tokens(max_tokens),
         }
@@ -316,7 +355,9 @@ impl Turn<'_> {
             return Ok(self.compaction_failed("nothing in it can be summarised").await);
         };
         if self.ledger.reserve(plan.estimate(), plan.request.max_tokens) != Ok(plan.request.max_tokens) {
-            return Ok(self.compaction_failed("the budget does not allow a summary").await);
+            return Ok(self
+                .compaction_failed("the budget does not allow a summary")
+                .await);
         }
         let message = match self.send(&plan.request, Show::Nothing).await {
             Ok(message) => message,
@@ -330,10 +371,19 @@ impl Turn<'_> {
             self.conversation.record(spent).await;
             return Ok(self.compaction_failed("the model gave an empty summary").await);
         };
-        let stored = self.conversation.compact(plan.cut, plan.upto_seq, summary, spent).await;
+        let stored = self
+            .conversation
+            .compact(plan.cut, plan.upto_seq, summary, spent)
+            .await;
         stored.map_err(|error| report::store(&error))?;
         let tokens_after = self.conversation.history().estimate().total();
-        self.emitter.emit(AgentEvent::Compacted { messages_before, tokens_before, tokens_after }).await;
+        self.emitter
+            .emit(AgentEvent::Compacted {
+                messages_before,
+                tokens_before,
+                tokens_after,
+            })
+            .await;
         Ok(true)
     }
 

@@ -28,7 +28,10 @@ fn asked(event: &AgentEvent) -> Option<ApprovalId> {
 async fn answer_first(fixture: &Fixture, reply: ApprovalAnswer) -> crate::support::fixture::Ran {
     let mut handle = fixture.session().await.run("go", limits());
     let seen = until(&mut handle, |event| asked(event).is_some()).await;
-    handle.control.answer(asked(seen.last().unwrap()).unwrap(), reply).unwrap();
+    handle
+        .control
+        .answer(asked(seen.last().unwrap()).unwrap(), reply)
+        .unwrap();
     collect_rest(seen, handle).await
 }
 
@@ -43,11 +46,25 @@ async fn a_yes_runs_the_call() {
 #[tokio::test]
 async fn a_no_tells_the_model_why_and_is_the_users_own_choice() {
     let fixture = asking([change("t1", "a")]).await;
-    let ran = answer_first(&fixture, ApprovalAnswer::Deny { reason: Some("use b instead".into()) }).await;
+    let ran = answer_first(
+        &fixture,
+        ApprovalAnswer::Deny {
+            reason: Some("use b instead".into()),
+        },
+    )
+    .await;
     assert_eq!(ran.finished.outcome, Outcome::Done);
     assert!(fixture.log.lock().is_empty());
-    assert!(fixture.stored().await[2].1[0]["content"].as_str().unwrap().contains("use b instead"));
-    assert_eq!(ran.count(|event| matches!(event, AgentEvent::ToolStarted { .. })), 0);
+    assert!(
+        fixture.stored().await[2].1[0]["content"]
+            .as_str()
+            .unwrap()
+            .contains("use b instead")
+    );
+    assert_eq!(
+        ran.count(|event| matches!(event, AgentEvent::ToolStarted { .. })),
+        0
+    );
 }
 
 #[tokio::test]
@@ -62,7 +79,13 @@ async fn a_yes_for_the_session_answers_the_same_question_everywhere() {
     let mut handle = session.run("go", limits());
     let mut seen = until(&mut handle, |event| asked(event).is_some()).await;
     seen.extend(until(&mut handle, |event| asked(event).is_some()).await);
-    handle.control.answer(asked(seen.last().unwrap()).unwrap(), ApprovalAnswer::AllowForSession).unwrap();
+    handle
+        .control
+        .answer(
+            asked(seen.last().unwrap()).unwrap(),
+            ApprovalAnswer::AllowForSession,
+        )
+        .unwrap();
     let ran = collect_rest(seen, handle).await;
     assert_eq!(ran.finished.outcome, Outcome::Done);
     let by = ran.events.iter().filter_map(|event| match event {
@@ -76,9 +99,19 @@ async fn a_yes_for_the_session_answers_the_same_question_everywhere() {
     // The next run of the session does not ask for files, but still for a control file.
     let mut handle = session.run("more", limits());
     let seen = until(&mut handle, |event| asked(event).is_some()).await;
-    let Some(AgentEvent::ApprovalRequested { tool_use_id, approval_id, .. }) = seen.last() else { unreachable!() };
+    let Some(AgentEvent::ApprovalRequested {
+        tool_use_id,
+        approval_id,
+        ..
+    }) = seen.last()
+    else {
+        unreachable!()
+    };
     assert_eq!(tool_use_id, "t4");
-    handle.control.answer(*approval_id, ApprovalAnswer::AllowOnce).unwrap();
+    handle
+        .control
+        .answer(*approval_id, ApprovalAnswer::AllowOnce)
+        .unwrap();
     collect_rest(seen, handle).await;
     assert_eq!(fixture.log.lock().len(), 4);
 }
@@ -87,15 +120,29 @@ async fn a_yes_for_the_session_answers_the_same_question_everywhere() {
 async fn when_nobody_is_left_to_answer_it_is_a_no() {
     let fixture = asking([change("t1", "a")]).await;
     let session = fixture.session().await;
-    let agent_core::TurnHandle { mut events, control, join } = session.run("go", limits());
+    let agent_core::TurnHandle {
+        mut events,
+        control,
+        join,
+    } = session.run("go", limits());
     drop(control);
     let mut denied = false;
     while let Some(event) = events.recv().await {
-        denied |= matches!(event, AgentEvent::ApprovalResolved { by: ResolvedBy::NobodyLeft, .. });
+        denied |= matches!(
+            event,
+            AgentEvent::ApprovalResolved {
+                by: ResolvedBy::NobodyLeft,
+                ..
+            }
+        );
     }
     let finished = join.await.unwrap();
     assert!(denied && fixture.log.lock().is_empty());
-    assert_eq!(finished.outcome, Outcome::Denied, "work was refused: the outcome tells");
+    assert_eq!(
+        finished.outcome,
+        Outcome::Denied,
+        "work was refused: the outcome tells"
+    );
 }
 
 #[tokio::test]
@@ -104,17 +151,31 @@ async fn a_reader_that_goes_away_is_a_no_and_a_cancel() {
     let session = fixture.session().await;
     let mut handle = session.run("go", limits());
     until(&mut handle, |event| asked(event).is_some()).await;
-    let agent_core::TurnHandle { events, control: _control, join } = handle;
+    let agent_core::TurnHandle {
+        events,
+        control: _control,
+        join,
+    } = handle;
     drop(events);
     assert_eq!(join.await.unwrap().outcome, Outcome::Cancelled);
     assert!(fixture.log.lock().is_empty());
-    assert_eq!(fixture.stored().await[2].1[0]["is_error"], true, "the session can go on");
+    assert_eq!(
+        fixture.stored().await[2].1[0]["is_error"],
+        true,
+        "the session can go on"
+    );
 }
 
 #[tokio::test]
 async fn headless_what_would_ask_is_denied_and_the_outcome_says_so() {
     let calls: [Reply; 2] = [
-        answer([call("t1", "act", json!({"path": "frobnicate"})), change("t2", "b")], "tool_use"),
+        answer(
+            [
+                call("t1", "act", json!({"path": "frobnicate"})),
+                change("t2", "b"),
+            ],
+            "tool_use",
+        ),
         answer([text("I could not.")], "end_turn"),
     ];
     let mut fixture = Fixture::new(calls).await;
@@ -123,14 +184,25 @@ async fn headless_what_would_ask_is_denied_and_the_outcome_says_so() {
     assert_eq!(ran.finished.outcome, Outcome::Denied);
     let error = ran.finished.error.unwrap();
     assert_eq!(error.kind, ErrorKind::Permission);
-    assert!(error.message.contains("frobnicate") && error.message.contains("Write b"), "{}", error.message);
+    assert!(
+        error.message.contains("frobnicate") && error.message.contains("Write b"),
+        "{}",
+        error.message
+    );
     assert_eq!(ran.finished.text, "I could not.");
-    assert_eq!(ran.events.iter().filter(|event| asked(event).is_some()).count(), 0, "nobody is asked");
+    assert_eq!(
+        ran.events.iter().filter(|event| asked(event).is_some()).count(),
+        0,
+        "nobody is asked"
+    );
 }
 
 #[tokio::test]
 async fn a_warning_of_the_policy_is_shown() {
-    let script = [answer([call("t1", "act", json!({"path": "frobnicate"}))], "tool_use"), answer([text("ok")], "end_turn")];
+    let script = [
+        answer([call("t1", "act", json!({"path": "frobnicate"}))], "tool_use"),
+        answer([text("ok")], "end_turn"),
+    ];
     let mut fixture = Fixture::new(script).await;
     fixture.parts.policy = policy(PermissionMode::Policy, WhitelistLevel::Warn, false);
     let ran = collect(fixture.session().await.run("go", limits())).await;

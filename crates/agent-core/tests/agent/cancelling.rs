@@ -22,39 +22,70 @@ async fn cancel_at(fixture: &Fixture, wanted: impl Fn(&AgentEvent) -> bool) -> R
 
     fixture.server.script([answer([text("going on")], "end_turn")]);
     let next = collect(session.run("go on", limits())).await;
-    assert_eq!((next.finished.outcome, next.finished.text.as_str()), (Outcome::Done, "going on"));
+    assert_eq!(
+        (next.finished.outcome, next.finished.text.as_str()),
+        (Outcome::Done, "going on")
+    );
     ran
 }
 
 #[tokio::test]
 async fn while_waiting_for_the_answer_to_begin() {
     let fixture = Fixture::new([Reply::Silence]).await;
-    cancel_at(&fixture, |event| matches!(event, AgentEvent::TurnStarted { .. })).await;
+    let session = fixture.session().await;
+    let handle = session.run("go", limits());
+    while fixture.server.left() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    handle.control.cancel();
+    assert_eq!(collect(handle).await.finished.outcome, Outcome::Cancelled);
+    fixture.server.script([answer([text("going on")], "end_turn")]);
+    assert_eq!(
+        collect(session.run("go on", limits())).await.finished.outcome,
+        Outcome::Done
+    );
 }
 
 #[tokio::test]
 async fn while_the_answer_streams() {
     let fixture = Fixture::new([broken([text("Half an")], Piece::Hang)]).await;
     let ran = cancel_at(&fixture, |event| matches!(event, AgentEvent::TextDelta { .. })).await;
-    assert_eq!(ran.count(|event| matches!(event, AgentEvent::TurnRestarted { .. })), 0);
+    assert_eq!(
+        ran.count(|event| matches!(event, AgentEvent::TurnRestarted { .. })),
+        0
+    );
     let stored = fixture.stored().await;
-    assert_eq!(stored.iter().filter(|(role, _)| role == "assistant").count(), 1, "the half answer is dropped");
+    assert_eq!(
+        stored.iter().filter(|(role, _)| role == "assistant").count(),
+        1,
+        "the half answer is dropped"
+    );
 }
 
 #[tokio::test]
 async fn while_backing_off() {
-    let fixture = Fixture::new(std::iter::repeat_n(Reply::Error(529, "overloaded_error", "busy"), 3)).await;
+    let fixture = Fixture::new(std::iter::repeat_n(
+        Reply::Error(529, "overloaded_error", "busy"),
+        3,
+    ))
+    .await;
     let session = fixture.session().await;
     let mut handle = session.run("go", limits());
     let seen = until(&mut handle, |event| matches!(event, AgentEvent::Retrying { .. })).await;
     handle.control.cancel();
-    assert_eq!(collect_rest(seen, handle).await.finished.outcome, Outcome::Cancelled);
+    assert_eq!(
+        collect_rest(seen, handle).await.finished.outcome,
+        Outcome::Cancelled
+    );
 }
 
 #[tokio::test]
 async fn while_waiting_to_replay() {
     let fixture = Fixture::new([broken([text("Half an")], Piece::Break)]).await;
-    cancel_at(&fixture, |event| matches!(event, AgentEvent::TurnRestarted { .. })).await;
+    cancel_at(&fixture, |event| {
+        matches!(event, AgentEvent::TurnRestarted { .. })
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -69,26 +100,51 @@ async fn while_tools_run_or_wait_for_each_other() {
     cancel_at(&fixture, started).await;
     let stored = fixture.stored().await;
     let results = stored[2].1.as_array().unwrap();
-    let told: Vec<_> = results.iter().map(|result| result["content"].as_str().unwrap()).collect();
-    assert_eq!(told, ["saw quick", "stopped", "cancelled before it ran; nothing was done"]);
+    let told: Vec<_> = results
+        .iter()
+        .map(|result| result["content"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "saw quick",
+            "stopped",
+            "cancelled before it ran; nothing was done"
+        ]
+    );
 }
 
 #[tokio::test]
 async fn a_tool_that_does_not_stop_is_dropped() {
-    let fixture = Fixture::new([answer([call("t1", "look", json!({"path": "a", "do": "stubborn"}))], "tool_use")]).await;
+    let fixture = Fixture::new([answer(
+        [call("t1", "look", json!({"path": "a", "do": "stubborn"}))],
+        "tool_use",
+    )])
+    .await;
     let mut handle = fixture.session().await.run("go", limits());
-    let seen = until(&mut handle, |event| matches!(event, AgentEvent::ToolStarted { .. })).await;
+    let seen = until(&mut handle, |event| {
+        matches!(event, AgentEvent::ToolStarted { .. })
+    })
+    .await;
     handle.control.cancel();
     let ran = collect_rest(seen, handle).await;
     assert_eq!(ran.finished.outcome, Outcome::Cancelled);
-    assert!(fixture.stored().await[2].1[0]["content"].as_str().unwrap().contains("did not stop"));
+    assert!(
+        fixture.stored().await[2].1[0]["content"]
+            .as_str()
+            .unwrap()
+            .contains("did not stop")
+    );
 }
 
 #[tokio::test]
 async fn while_an_approval_is_pending() {
     let mut fixture = Fixture::new([answer([call("t1", "change", json!({"path": "a"}))], "tool_use")]).await;
     fixture.parts.policy = policy(PermissionMode::Ask, WhitelistLevel::Warn, true);
-    cancel_at(&fixture, |event| matches!(event, AgentEvent::ApprovalRequested { .. })).await;
+    cancel_at(&fixture, |event| {
+        matches!(event, AgentEvent::ApprovalRequested { .. })
+    })
+    .await;
     assert!(fixture.log.lock().is_empty());
     assert_eq!(fixture.stored().await[2].1[0]["is_error"], true);
 }
@@ -98,7 +154,10 @@ async fn a_queued_run_can_be_cancelled_while_it_waits_for_the_first() {
     let fixture = Fixture::new([Reply::Silence]).await;
     let session = fixture.session().await;
     let mut first = session.run("go", limits());
-    until(&mut first, |event| matches!(event, AgentEvent::TurnStarted { .. })).await;
+    until(&mut first, |event| {
+        matches!(event, AgentEvent::TurnStarted { .. })
+    })
+    .await;
     let second = session.run("me too", limits());
     second.control.cancel();
     assert_eq!(collect(second).await.finished.outcome, Outcome::Cancelled);
@@ -110,9 +169,15 @@ async fn a_queued_run_can_be_cancelled_while_it_waits_for_the_first() {
 async fn the_end_of_the_program_cancels() {
     let fixture = Fixture::new([Reply::Silence]).await;
     let mut handle = fixture.session().await.run("go", limits());
-    let seen = until(&mut handle, |event| matches!(event, AgentEvent::TurnStarted { .. })).await;
+    let seen = until(&mut handle, |event| {
+        matches!(event, AgentEvent::TurnStarted { .. })
+    })
+    .await;
     fixture.lifecycle.token().cancel();
-    assert_eq!(collect_rest(seen, handle).await.finished.outcome, Outcome::Cancelled);
+    assert_eq!(
+        collect_rest(seen, handle).await.finished.outcome,
+        Outcome::Cancelled
+    );
 }
 
 #[tokio::test]
@@ -121,18 +186,31 @@ async fn a_run_that_is_refused_still_says_its_last_word() {
     let session = fixture.session().await;
     fixture.lifecycle.shutdown(Duration::from_secs(1)).await;
     let mut handle = session.run("go", limits());
-    assert!(matches!(handle.events.recv().await, Some(AgentEvent::Finished(end)) if end.outcome == Outcome::Failed));
+    assert!(
+        matches!(handle.events.recv().await, Some(AgentEvent::Finished(end)) if end.outcome == Outcome::Failed)
+    );
     assert!(handle.events.recv().await.is_none());
 }
 
 #[tokio::test]
 async fn the_deadline_ends_the_run_and_keeps_what_was_done() {
     let fixture = Fixture::new([
-        answer([call("t1", "act", json!({"path": "make", "do": "hang"}))], "tool_use"),
+        answer(
+            [call("t1", "act", json!({"path": "make", "do": "hang"}))],
+            "tool_use",
+        ),
         answer([text("never asked")], "end_turn"),
     ])
     .await;
-    let ran = fixture.run_within("go", RunLimits { timeout: Duration::from_millis(400), ..limits() }).await;
+    let ran = fixture
+        .run_within(
+            "go",
+            RunLimits {
+                timeout: Duration::from_millis(400),
+                ..limits()
+            },
+        )
+        .await;
     assert_eq!(ran.finished.outcome, Outcome::TimedOut);
     assert_eq!(fixture.server.left(), 1);
     assert_eq!(fixture.stored().await.len(), 3, "the call has its result");

@@ -13,9 +13,8 @@ use crate::support::server::{Piece, Reply, answer, broken, call, cut_call, text}
 fn a_call() -> impl Strategy<Value = Value> {
     let tools = prop_oneof![Just("look"), Just("change"), Just("act"), Just("unknown")];
     let ways = prop_oneof![4 => Just(""), 1 => Just("fail"), 1 => Just("panic"), 1 => Just("hang")];
-    (tools, "[abc]", 0u64..4, ways).prop_map(|(tool, path, ms, what)| {
-        call("", tool, json!({"path": path, "ms": ms, "do": what}))
-    })
+    (tools, "[abc]", 0u64..4, ways)
+        .prop_map(|(tool, path, ms, what)| call("", tool, json!({"path": path, "ms": ms, "do": what})))
 }
 
 fn a_reply() -> impl Strategy<Value = Reply> {
@@ -55,10 +54,16 @@ fn assert_repaired(stored: &[(String, Value)]) {
     for pair in stored.windows(2) {
         let ids = |message: &Value, kind: &str, id: &str| -> HashSet<String> {
             let blocks = message.as_array().map(Vec::as_slice).unwrap_or_default();
-            let ids = blocks.iter().filter(|block| block["type"] == kind).map(|block| block[id].to_string());
+            let ids = blocks
+                .iter()
+                .filter(|block| block["type"] == kind)
+                .map(|block| block[id].to_string());
             ids.collect()
         };
-        assert_eq!(ids(&pair[0].1, "tool_use", "id"), ids(&pair[1].1, "tool_result", "tool_use_id"));
+        assert_eq!(
+            ids(&pair[0].1, "tool_use", "id"),
+            ids(&pair[1].1, "tool_result", "tool_use_id")
+        );
     }
 }
 

@@ -4,17 +4,29 @@ use agent_core::{ErrorKind, Outcome, RunLimits};
 use serde_json::json;
 
 use crate::support::fixture::{Fixture, limits};
-use crate::support::server::{answer_with, answer, call, text};
+use crate::support::server::{answer, answer_with, call, text};
 
 fn looking(n: usize) -> crate::support::server::Reply {
-    let usage = json!({"input_tokens": 1_000, "output_tokens": 2_000});
-    answer_with([call(&format!("t{n}"), "look", json!({"path": "a"}))], "tool_use", usage)
+    let usage = json!({"input_tokens": 1_000, "output_tokens": 400});
+    answer_with(
+        [call(&format!("t{n}"), "look", json!({"path": "a"}))],
+        "tool_use",
+        usage,
+    )
 }
 
 #[tokio::test]
 async fn turns_run_out() {
     let fixture = Fixture::new((0..9).map(looking)).await;
-    let ran = fixture.run_within("go", RunLimits { max_turns: 3, ..limits() }).await;
+    let ran = fixture
+        .run_within(
+            "go",
+            RunLimits {
+                max_turns: 3,
+                ..limits()
+            },
+        )
+        .await;
     assert_eq!((ran.finished.outcome, ran.finished.turns), (Outcome::Partial, 3));
     assert_eq!(ran.finished.error.unwrap().kind, ErrorKind::MaxTurns);
     assert_eq!(fixture.server.left(), 6);
@@ -22,30 +34,66 @@ async fn turns_run_out() {
 
 #[tokio::test]
 async fn the_budget_is_not_passed() {
-    // 2,000 output tokens are 0.04 dollars, 1,000 input tokens 0.004.
+    // 400 output tokens are 0.008 dollars, 1,000 input tokens 0.004.
     let fixture = Fixture::new((0..99).map(looking)).await;
-    let ran = fixture.run_within("go", RunLimits { max_budget_usd: Some(0.3), max_turns: 99, ..limits() }).await;
+    let ran = fixture
+        .run_within(
+            "go",
+            RunLimits {
+                max_budget_usd: Some(0.15),
+                max_turns: 99,
+                ..limits()
+            },
+        )
+        .await;
     assert_eq!(ran.finished.outcome, Outcome::OverBudget);
     let cost = ran.finished.cost_usd.unwrap();
-    assert!(cost > 0.2 && cost <= 0.3, "{cost}");
+    assert!(cost > 0.1 && cost <= 0.15, "{cost}");
     // What an answer may cost was lowered to what was left.
-    let asked: Vec<u64> = fixture.server.requests().iter().map(|body| body["max_tokens"].as_u64().unwrap()).collect();
-    assert!(asked[0] < 32_000 && asked.windows(2).all(|pair| pair[1] < pair[0]), "{asked:?}");
+    let asked: Vec<u64> = fixture
+        .server
+        .requests()
+        .iter()
+        .map(|body| body["max_tokens"].as_u64().unwrap())
+        .collect();
+    assert!(
+        asked[0] < 32_000 && asked.windows(2).all(|pair| pair[1] < pair[0]),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_text_cut_by_the_budget_is_over_budget() {
     let usage = json!({"input_tokens": 100, "output_tokens": 900});
     let fixture = Fixture::new([answer_with([text("and so")], "max_tokens", usage)]).await;
-    let ran = fixture.run_within("go", RunLimits { max_budget_usd: Some(0.04), ..limits() }).await;
-    assert_eq!((ran.finished.outcome, ran.finished.text.as_str()), (Outcome::OverBudget, "and so"));
+    let ran = fixture
+        .run_within(
+            "go",
+            RunLimits {
+                max_budget_usd: Some(0.04),
+                ..limits()
+            },
+        )
+        .await;
+    assert_eq!(
+        (ran.finished.outcome, ran.finished.text.as_str()),
+        (Outcome::OverBudget, "and so")
+    );
 }
 
 #[tokio::test]
 async fn a_budget_without_a_price_sends_nothing() {
     let mut fixture = Fixture::new([answer([text("ok")], "end_turn")]).await;
     fixture.parts.settings.model = "some-local-model".to_owned();
-    let ran = fixture.run_within("go", RunLimits { max_budget_usd: Some(100.0), ..limits() }).await;
+    let ran = fixture
+        .run_within(
+            "go",
+            RunLimits {
+                max_budget_usd: Some(100.0),
+                ..limits()
+            },
+        )
+        .await;
     assert_eq!(ran.finished.outcome, Outcome::Misconfigured);
     assert_eq!(ran.finished.error.unwrap().kind, ErrorKind::UnknownPrice);
     assert!(fixture.server.requests().is_empty());
@@ -56,5 +104,8 @@ async fn without_a_budget_an_unknown_price_is_an_unknown_cost() {
     let mut fixture = Fixture::new([answer([text("ok")], "end_turn")]).await;
     fixture.parts.settings.model = "some-local-model".to_owned();
     let ran = fixture.run("go").await;
-    assert_eq!((ran.finished.outcome, ran.finished.cost_usd), (Outcome::Done, None));
+    assert_eq!(
+        (ran.finished.outcome, ran.finished.cost_usd),
+        (Outcome::Done, None)
+    );
 }

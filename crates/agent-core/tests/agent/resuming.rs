@@ -10,7 +10,11 @@ use crate::support::server::{answer, call, text};
 
 async fn planted(fixture: &Fixture, messages: &[(Role, Value)]) -> SessionId {
     let store = &fixture.parts.store;
-    let new = NewSession { workspace: fixture.workspace(), model: "m".into(), title: Some("planted".into()) };
+    let new = NewSession {
+        workspace: fixture.workspace(),
+        model: "m".into(),
+        title: Some("planted".into()),
+    };
     let id = store.create(new).await.unwrap();
     let messages = messages.iter().map(|(role, content)| NewMessage {
         role: *role,
@@ -26,16 +30,27 @@ async fn planted(fixture: &Fixture, messages: &[(Role, Value)]) -> SessionId {
 #[tokio::test]
 async fn a_crash_between_call_and_result_is_repaired_and_stored() {
     let fixture = Fixture::new([answer([text("on it")], "end_turn")]).await;
-    let calls = json!([call("t1", "act", json!({"path": "make"})), call("t2", "look", json!({"path": "a"}))]);
+    let calls = json!([
+        call("t1", "act", json!({"path": "make"})),
+        call("t2", "look", json!({"path": "a"}))
+    ]);
     let id = planted(&fixture, &[(Role::User, json!("go")), (Role::Assistant, calls)]).await;
     let ran = collect(fixture.resume(id).await.run("go on", limits())).await;
     assert_eq!(ran.finished.outcome, Outcome::Done);
-    assert!(matches!(&ran.events[0], AgentEvent::SessionStarted { resumed: true, .. }));
+    assert!(matches!(
+        &ran.events[0],
+        AgentEvent::SessionStarted { resumed: true, .. }
+    ));
     let repaired = &fixture.stored().await[2];
     assert_eq!(repaired.0, "user");
     assert_eq!(repaired.1[0]["tool_use_id"], "t1");
     assert_eq!(repaired.1[1]["tool_use_id"], "t2");
-    assert!(repaired.1[0]["content"].as_str().unwrap().starts_with("interrupted:"));
+    assert!(
+        repaired.1[0]["content"]
+            .as_str()
+            .unwrap()
+            .starts_with("interrupted:")
+    );
     assert_eq!(repaired.1[2], json!({"type": "text", "text": "go on"}));
     assert_eq!(fixture.server.requests()[0]["messages"][2]["content"], repaired.1);
 }
@@ -52,8 +67,13 @@ async fn a_crash_after_the_prompt_leaves_two_prompts_and_nothing_odd() {
 #[tokio::test]
 async fn stored_bytes_are_sent_as_they_are() {
     let fixture = Fixture::new([answer([text("ok")], "end_turn")]).await;
-    let thought = json!([{"type": "thinking", "thinking": "", "signature": "sig/+=", "new_field": 1.50}, text("hi")]);
-    let id = planted(&fixture, &[(Role::User, json!("a")), (Role::Assistant, thought.clone())]).await;
+    let thought =
+        json!([{"type": "thinking", "thinking": "", "signature": "sig/+=", "new_field": 1.50}, text("hi")]);
+    let id = planted(
+        &fixture,
+        &[(Role::User, json!("a")), (Role::Assistant, thought.clone())],
+    )
+    .await;
     collect(fixture.resume(id).await.run("go on", limits())).await;
     assert_eq!(fixture.server.requests()[0]["messages"][1]["content"], thought);
 }
@@ -65,16 +85,32 @@ async fn a_session_has_one_owner() {
     let first = fixture.resume(id).await;
     assert_eq!(first.resumed(), Some(id));
     let second = fixture.agent().start_session(SessionChoice::Resume { id }).await;
-    assert!(matches!(second, Err(AgentError::Store(agent_core::session::StoreError::InUse { .. }))));
+    assert!(matches!(
+        second,
+        Err(AgentError::Store(agent_core::session::StoreError::InUse { .. }))
+    ));
     drop(first);
-    assert!(fixture.agent().start_session(SessionChoice::Resume { id }).await.is_ok());
+    assert!(
+        fixture
+            .agent()
+            .start_session(SessionChoice::Resume { id })
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test]
 async fn a_workspace_that_is_gone_is_an_error_that_names_it() {
     let fixture = Fixture::new([]).await;
-    let choice = SessionChoice::New { workspace: fixture.folder.path().join("nowhere") };
-    let error = fixture.agent().start_session(choice).await.unwrap_err().to_string();
+    let choice = SessionChoice::New {
+        workspace: fixture.folder.path().join("nowhere"),
+    };
+    let error = fixture
+        .agent()
+        .start_session(choice)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("nowhere"), "{error}");
 }
 

@@ -23,9 +23,18 @@ async fn a_tool_runs_and_its_result_goes_back() {
     assert_eq!((ran.finished.outcome, ran.finished.turns), (Outcome::Done, 2));
     assert_eq!(ran.finished.text, "Seen.");
     let result = json!([{"type": "tool_result", "tool_use_id": "t1", "content": "saw a.rs"}]);
-    assert_eq!(fixture.server.requests()[1]["messages"][2], json!({"role": "user", "content": result}));
-    let stored_before_run = ran.events.iter().position(|e| matches!(e, AgentEvent::MessageStored { seq: 2, .. }));
-    let started = ran.events.iter().position(|e| matches!(e, AgentEvent::ToolStarted { .. }));
+    assert_eq!(
+        fixture.server.requests()[1]["messages"][2],
+        json!({"role": "user", "content": result})
+    );
+    let stored_before_run = ran
+        .events
+        .iter()
+        .position(|e| matches!(e, AgentEvent::MessageStored { seq: 2, .. }));
+    let started = ran
+        .events
+        .iter()
+        .position(|e| matches!(e, AgentEvent::ToolStarted { .. }));
     assert!(stored_before_run < started, "the call is stored before it runs");
 }
 
@@ -38,7 +47,13 @@ async fn eight_reads_run_at_the_same_time_and_answer_in_order() {
     let last_begin = spans.iter().map(|span| span.begin).max().unwrap();
     let first_end = spans.iter().map(|span| span.end).min().unwrap();
     assert!(last_begin < first_end, "all eight ran at once: {spans:?}");
-    let ids: Vec<_> = fixture.stored().await[2].1.as_array().unwrap().iter().map(|r| r["tool_use_id"].clone()).collect();
+    let ids: Vec<_> = fixture.stored().await[2]
+        .1
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["tool_use_id"].clone())
+        .collect();
     assert_eq!(ids, ["t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7"]);
 }
 
@@ -50,7 +65,10 @@ async fn no_more_run_at_once_than_allowed() {
     fixture.run("go").await;
     let spans = fixture.log.lock().clone();
     for span in &spans {
-        let at_once = spans.iter().filter(|other| other.begin <= span.begin && span.begin < other.end).count();
+        let at_once = spans
+            .iter()
+            .filter(|other| other.begin <= span.begin && span.begin < other.end)
+            .count();
         assert!(at_once <= 2, "{spans:?}");
     }
 }
@@ -91,9 +109,16 @@ async fn faults_of_tools_are_results() {
     assert_eq!(ran.finished.outcome, Outcome::Done);
     let stored = fixture.stored().await;
     let results = stored[2].1.as_array().unwrap();
-    let errors: Vec<bool> = results.iter().map(|result| result["is_error"] == json!(true)).collect();
+    let errors: Vec<bool> = results
+        .iter()
+        .map(|result| result["is_error"] == json!(true))
+        .collect();
     assert_eq!(errors, [true, true, true, true, true, false]);
-    assert!(results[1]["content"].as_str().unwrap().contains("look"), "names the tools there are: {}", results[1]);
+    assert!(
+        results[1]["content"].as_str().unwrap().contains("look"),
+        "names the tools there are: {}",
+        results[1]
+    );
 }
 
 #[tokio::test]
@@ -103,7 +128,11 @@ async fn an_answer_with_too_many_calls_runs_some_and_refuses_the_rest() {
     fixture.run("go").await;
     assert_eq!(fixture.log.lock().len(), 64);
     let stored = fixture.stored().await;
-    assert_eq!(stored[2].1.as_array().unwrap().len(), 70, "every call has its result");
+    assert_eq!(
+        stored[2].1.as_array().unwrap().len(),
+        70,
+        "every call has its result"
+    );
     assert_eq!(stored[2].1[69]["is_error"], true);
 }
 
@@ -115,7 +144,8 @@ async fn secrets_reach_neither_the_model_nor_the_store() {
         answer([text("ok")], "end_turn"),
     ])
     .await;
-    fixture.parts.redactor = agent_security::redact::Redactor::new(vec![agent_config::Secret::from(secret.to_owned())]);
+    fixture.parts.redactor =
+        agent_security::redact::Redactor::new(vec![agent_config::Secret::from(secret.to_owned())]);
     let ran = fixture.run(&format!("use {secret}")).await;
     assert_eq!(ran.finished.outcome, Outcome::Done);
     let stored = fixture.stored().await;
@@ -132,12 +162,21 @@ async fn what_is_put_in_while_tools_run_goes_with_their_results() {
     .await;
     let session = fixture.session().await;
     let mut handle = session.run("go", limits());
-    let seen = until(&mut handle, |event| matches!(event, AgentEvent::ToolStarted { .. })).await;
+    let seen = until(&mut handle, |event| {
+        matches!(event, AgentEvent::ToolStarted { .. })
+    })
+    .await;
     handle.control.steer("and mind the tests").unwrap();
     let control = handle.control.clone();
     let ran = collect_rest(seen, handle).await;
     assert_eq!(ran.finished.outcome, Outcome::Done);
-    assert_eq!(ran.count(|event| *event == AgentEvent::Steered { text: "and mind the tests".into() }), 1);
+    assert_eq!(
+        ran.count(|event| *event
+            == AgentEvent::Steered {
+                text: "and mind the tests".into()
+            }),
+        1
+    );
     let content = fixture.stored().await[2].1.clone();
     assert_eq!(content[0]["type"], "tool_result");
     assert_eq!(content[1], json!({"type": "text", "text": "and mind the tests"}));
@@ -146,17 +185,31 @@ async fn what_is_put_in_while_tools_run_goes_with_their_results() {
 
 #[tokio::test]
 async fn what_is_put_in_during_the_last_answer_goes_on_with_the_run() {
-    let slow = crate::support::server::broken([text("Almost done.")], crate::support::server::Piece::Wait(Duration::from_millis(100)));
-    let crate::support::server::Reply::Stream(mut pieces) = slow else { unreachable!() };
-    let crate::support::server::Reply::Stream(end) = answer([], "end_turn") else { unreachable!() };
+    let slow = crate::support::server::broken(
+        [text("Almost done.")],
+        crate::support::server::Piece::Wait(Duration::from_millis(100)),
+    );
+    let crate::support::server::Reply::Stream(mut pieces) = slow else {
+        unreachable!()
+    };
+    let crate::support::server::Reply::Stream(end) = answer([], "end_turn") else {
+        unreachable!()
+    };
     pieces.extend(end.into_iter().skip(1));
-    let fixture = Fixture::new([crate::support::server::Reply::Stream(pieces), answer([text("More done.")], "end_turn")]).await;
+    let fixture = Fixture::new([
+        crate::support::server::Reply::Stream(pieces),
+        answer([text("More done.")], "end_turn"),
+    ])
+    .await;
     let session = fixture.session().await;
     let mut handle = session.run("go", limits());
     let seen = until(&mut handle, |event| matches!(event, AgentEvent::TextDelta { .. })).await;
     handle.control.steer("do more").unwrap();
     let ran = collect_rest(seen, handle).await;
-    assert_eq!((ran.finished.outcome, ran.finished.text.as_str()), (Outcome::Done, "More done."));
+    assert_eq!(
+        (ran.finished.outcome, ran.finished.text.as_str()),
+        (Outcome::Done, "More done.")
+    );
     let roles: Vec<_> = fixture.stored().await.into_iter().map(|(role, _)| role).collect();
     assert_eq!(roles, ["user", "assistant", "user", "assistant"]);
 }

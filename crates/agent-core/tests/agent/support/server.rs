@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What the server does with one request.
 #[derive(Clone, Debug)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// 200 and a stream.
     Stream(Vec<Piece>),
     /// Another status with an error body.
@@ -23,7 +23,7 @@ pub enum Reply {
 
 /// One part of a stream.
 #[derive(Clone, Debug)]
-pub enum Piece {
+pub(crate) enum Piece {
     Event(Value),
     Wait(Duration),
     /// Nothing more comes, and the connection stays.
@@ -32,31 +32,36 @@ pub enum Piece {
     Break,
 }
 
-pub fn text(text: &str) -> Value {
+pub(crate) fn text(text: &str) -> Value {
     json!({"type": "text", "text": text})
 }
 
-pub fn call(id: &str, name: &str, input: Value) -> Value {
+pub(crate) fn call(id: &str, name: &str, input: Value) -> Value {
     json!({"type": "tool_use", "id": id, "name": name, "input": input})
 }
 
 /// A tool call whose input ends in the middle.
-pub fn cut_call(id: &str, name: &str, partial: &str) -> Value {
+pub(crate) fn cut_call(id: &str, name: &str, partial: &str) -> Value {
     json!({"type": "tool_use", "id": id, "name": name, "partial": partial})
 }
 
 /// A whole answer with the default usage of 100 tokens in and 10 out.
-pub fn answer(blocks: impl IntoIterator<Item = Value>, stop_reason: &str) -> Reply {
-    answer_with(blocks, stop_reason, json!({"input_tokens": 100, "output_tokens": 10}))
+pub(crate) fn answer(blocks: impl IntoIterator<Item = Value>, stop_reason: &str) -> Reply {
+    answer_with(
+        blocks,
+        stop_reason,
+        json!({"input_tokens": 100, "output_tokens": 10}),
+    )
 }
 
-pub fn answer_with(blocks: impl IntoIterator<Item = Value>, stop_reason: &str, usage: Value) -> Reply {
+pub(crate) fn answer_with(blocks: impl IntoIterator<Item = Value>, stop_reason: &str, usage: Value) -> Reply {
     let mut pieces = beginning(blocks, &usage);
-    pieces.extend(ending(json!({"stop_reason": stop_reason, "stop_sequence": null}), usage).map(Piece::Event));
+    pieces
+        .extend(ending(json!({"stop_reason": stop_reason, "stop_sequence": null}), usage).map(Piece::Event));
     Reply::Stream(pieces)
 }
 
-pub fn refusal(explanation: &str) -> Reply {
+pub(crate) fn refusal(explanation: &str) -> Reply {
     let usage = json!({"input_tokens": 1, "output_tokens": 1});
     let mut pieces = beginning([], &usage);
     let details = json!({"type": "refusal", "category": "cyber", "explanation": explanation});
@@ -66,7 +71,7 @@ pub fn refusal(explanation: &str) -> Reply {
 }
 
 /// An answer that begins and then does what `end` says.
-pub fn broken(blocks: impl IntoIterator<Item = Value>, end: Piece) -> Reply {
+pub(crate) fn broken(blocks: impl IntoIterator<Item = Value>, end: Piece) -> Reply {
     let mut pieces = beginning(blocks, &json!({"input_tokens": 100, "output_tokens": 1}));
     pieces.push(end);
     Reply::Stream(pieces)
@@ -81,12 +86,15 @@ fn beginning(blocks: impl IntoIterator<Item = Value>, usage: &Value) -> Vec<Piec
             Some("text") => {
                 let text = block["text"].as_str().unwrap_or_default().to_owned();
                 block["text"] = json!("");
-                text.split_inclusive(' ').map(|piece| json!({"type": "text_delta", "text": piece})).collect()
+                text.split_inclusive(' ')
+                    .map(|piece| json!({"type": "text_delta", "text": piece}))
+                    .collect()
             }
             Some("tool_use") => {
                 let partial = block.as_object_mut().unwrap().shift_remove("partial");
                 let input = std::mem::replace(&mut block["input"], json!({}));
-                let written = partial.map_or_else(|| input.to_string(), |text| text.as_str().unwrap().to_owned());
+                let written =
+                    partial.map_or_else(|| input.to_string(), |text| text.as_str().unwrap().to_owned());
                 vec![json!({"type": "input_json_delta", "partial_json": written})]
             }
             _ => vec![],
@@ -101,22 +109,29 @@ fn beginning(blocks: impl IntoIterator<Item = Value>, usage: &Value) -> Vec<Piec
 }
 
 fn ending(delta: Value, usage: Value) -> [Value; 2] {
-    [json!({"type": "message_delta", "delta": delta, "usage": usage}), json!({"type": "message_stop"})]
+    [
+        json!({"type": "message_delta", "delta": delta, "usage": usage}),
+        json!({"type": "message_stop"}),
+    ]
 }
 
 /// The running server. It ends with its lifecycle.
-pub struct Server {
-    pub url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     requests: Arc<Mutex<Vec<Value>>>,
     script: Arc<Mutex<VecDeque<Reply>>>,
 }
 
 impl Server {
-    pub async fn start(lifecycle: &Lifecycle) -> Self {
+    pub(crate) async fn start(lifecycle: &Lifecycle) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (requests, script) = (Arc::new(Mutex::default()), Arc::new(Mutex::default()));
-        let server = Self { url, requests: Arc::clone(&requests), script: Arc::clone(&script) };
+        let server = Self {
+            url,
+            requests: Arc::clone(&requests),
+            script: Arc::clone(&script),
+        };
         let owner = lifecycle.clone();
         let token = lifecycle.token();
         let _accepting = lifecycle.spawn("scripted server", async move {
@@ -131,20 +146,20 @@ impl Server {
     }
 
     /// Adds to the end of the script.
-    pub fn script(&self, replies: impl IntoIterator<Item = Reply>) {
+    pub(crate) fn script(&self, replies: impl IntoIterator<Item = Reply>) {
         self.script.lock().extend(replies);
     }
 
     /// The bodies of all requests so far.
-    pub fn requests(&self) -> Vec<Value> {
+    pub(crate) fn requests(&self) -> Vec<Value> {
         self.requests.lock().clone()
     }
 
-    pub fn drop_next(&self) {
+    pub(crate) fn drop_next(&self) {
         self.script.lock().pop_front();
     }
 
-    pub fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.script.lock().len()
     }
 }
@@ -154,12 +169,22 @@ async fn serve(
     requests: &Mutex<Vec<Value>>,
     script: &Mutex<VecDeque<Reply>>,
 ) -> std::io::Result<()> {
-    let Some(body) = read_request(&mut stream).await? else { return Ok(()) };
+    let Some(body) = read_request(&mut stream).await? else {
+        return Ok(());
+    };
     requests.lock().push(body);
     let reply = script.lock().pop_front();
     match reply {
         // An error that is not retried, so that a script that is too short shows at once.
-        None => error(&mut stream, 400, "invalid_request_error", "the script of the test is at its end").await,
+        None => {
+            error(
+                &mut stream,
+                400,
+                "invalid_request_error",
+                "the script of the test is at its end",
+            )
+            .await
+        }
         Some(Reply::Error(status, kind, message)) => error(&mut stream, status, kind, message).await,
         Some(Reply::Silence) => std::future::pending().await,
         Some(Reply::Stream(pieces)) => {
@@ -169,7 +194,9 @@ async fn serve(
                 match piece {
                     Piece::Event(event) => {
                         let text = format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());
-                        stream.write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes()).await?;
+                        stream
+                            .write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes())
+                            .await?;
                     }
                     Piece::Wait(time) => tokio::time::sleep(time).await,
                     Piece::Hang => std::future::pending().await,
@@ -203,7 +230,16 @@ async fn read_request(stream: &mut TcpStream) -> std::io::Result<Option<Value>> 
         }
     };
     let head = String::from_utf8_lossy(&bytes[..body]).to_ascii_lowercase();
-    let length: usize = head.split("content-length:").nth(1).unwrap().lines().next().unwrap().trim().parse().unwrap();
+    let length: usize = head
+        .split("content-length:")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .next()
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
     while bytes.len() < body + length {
         if stream.read_buf(&mut bytes).await? == 0 {
             return Ok(None);

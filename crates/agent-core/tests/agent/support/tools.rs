@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Read,
     Write,
     Command,
@@ -23,13 +23,13 @@ pub enum Kind {
 
 /// When which call ran.
 #[derive(Clone, Debug)]
-pub struct Span {
-    pub name: String,
-    pub begin: Instant,
-    pub end: Instant,
+pub(crate) struct Span {
+    pub(crate) name: String,
+    pub(crate) begin: Instant,
+    pub(crate) end: Instant,
 }
 
-pub type Log = Arc<Mutex<Vec<Span>>>;
+pub(crate) type Log = Arc<Mutex<Vec<Span>>>;
 
 /// Input: `{"path": …, "ms": …, "do": "hang" | "panic" | "fail" | …}`.
 struct Scripted {
@@ -47,10 +47,18 @@ struct ScriptedCall {
 }
 
 /// `look` reads, `change` writes, `act` is a command; each tells `log` when it ran.
-pub fn registry(log: &Log) -> ToolRegistry {
+pub(crate) fn registry(log: &Log) -> ToolRegistry {
     let mut registry = ToolRegistry::empty();
-    for (name, kind) in [("look", Kind::Read), ("change", Kind::Write), ("act", Kind::Command)] {
-        registry.register(Arc::new(Scripted { name, kind, log: Arc::clone(log) }));
+    for (name, kind) in [
+        ("look", Kind::Read),
+        ("change", Kind::Write),
+        ("act", Kind::Command),
+    ] {
+        registry.register(Arc::new(Scripted {
+            name,
+            kind,
+            log: Arc::clone(log),
+        }));
     }
     registry
 }
@@ -65,8 +73,11 @@ impl Tool for Scripted {
     }
 
     fn prepare(&self, input: Value, workspace: &Workspace) -> Result<Box<dyn Prepared>, ToolError> {
-        let path = input["path"].as_str().ok_or_else(|| ToolError::new("path is missing"))?;
-        let path = check_relative(workspace.root(), path).map_err(|denied| ToolError::new(denied.to_string()))?;
+        let path = input["path"]
+            .as_str()
+            .ok_or_else(|| ToolError::new("path is missing"))?;
+        let path =
+            check_relative(workspace.root(), path).map_err(|denied| ToolError::new(denied.to_string()))?;
         Ok(Box::new(ScriptedCall {
             kind: self.kind,
             path,
@@ -102,7 +113,11 @@ impl Prepared for ScriptedCall {
                 }
                 _ => tokio::time::sleep(Duration::from_millis(self.ms)).await,
             }
-            self.log.lock().push(Span { name: self.path.to_string(), begin, end: Instant::now() });
+            self.log.lock().push(Span {
+                name: self.path.to_string(),
+                begin,
+                end: Instant::now(),
+            });
             match self.what.as_str() {
                 "fail" => ToolResult::error("failed as told"),
                 _ => ToolResult::ok(format!("saw {}", self.path)),
