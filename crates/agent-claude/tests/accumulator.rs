@@ -8,7 +8,7 @@ use common::{STREAMS, accumulate, parse, stream};
 use serde_json::{Value, json};
 
 fn message(name: &str) -> Message {
-    accumulate(&parse(stream(name))).unwrap()
+    accumulate(&parse(stream(name))).expect("the stream yields a message")
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_signature_replaces_the_one_before() {
 }
 
 fn event(data: Value) -> StreamEvent {
-    StreamEvent::parse(None, &data.to_string()).unwrap()
+    StreamEvent::parse(None, &data.to_string()).expect("the event parses")
 }
 
 fn start() -> StreamEvent {

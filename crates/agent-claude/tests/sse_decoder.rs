@@ -6,14 +6,14 @@ use agent_claude::stream::{DecodeError, SseDecoder, SseEvent};
 use common::decode;
 
 fn check(stream: &[u8], expected: &[(Option<&str>, &str)]) {
-    let events = decode([stream]).unwrap();
+    let events = decode([stream]).expect("the stream decodes");
     let got: Vec<_> = events
         .iter()
         .map(|event| (event.name.as_deref(), event.data.as_str()))
         .collect();
     assert_eq!(got, expected, "{}", stream.escape_ascii());
     assert_eq!(
-        decode(stream.chunks(1)).unwrap(),
+        decode(stream.chunks(1)).expect("the stream decodes"),
         events,
         "byte by byte: {}",
         stream.escape_ascii()

@@ -10,26 +10,26 @@ use serde_json::json;
 const CHUNK: usize = 16 * 1024;
 
 /// What a ratio has to be.
-pub enum Need {
+pub(crate) enum Need {
     AtLeast(f64),
     AtMost(f64),
 }
 
 /// One comparison.
-pub struct Figure {
-    pub group: &'static str,
-    pub name: &'static str,
-    pub ours: f64,
-    pub baseline: f64,
-    pub unit: &'static str,
-    pub need: Option<Need>,
-    pub includes: &'static str,
+pub(crate) struct Figure {
+    pub(crate) group: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) ours: f64,
+    pub(crate) baseline: f64,
+    pub(crate) unit: &'static str,
+    pub(crate) need: Option<Need>,
+    pub(crate) includes: &'static str,
     /// The baseline divided by ours (how many times as fast), or ours by the baseline (how many times the cost).
-    pub ratio: f64,
+    pub(crate) ratio: f64,
 }
 
 #[allow(clippy::print_stdout, reason = "printing is what a benchmark is for")]
-pub fn print(figure: Figure) {
+pub(crate) fn print(figure: Figure) {
     let (need, ok) = match figure.need {
         Some(Need::AtLeast(least)) => (format!("ratio >= {least:.1}"), figure.ratio >= least),
         Some(Need::AtMost(most)) => (format!("ratio <= {most:.1}"), figure.ratio <= most),
@@ -42,7 +42,8 @@ pub fn print(figure: Figure) {
     println!("{line}");
 }
 
-fn delta(text: &str) -> String {
+/// A text delta as it goes over the wire.
+pub(crate) fn delta(text: &str) -> String {
     StreamEvent::ContentBlockDelta {
         index: 0,
         delta: Delta::Text(text.to_owned()),
@@ -51,7 +52,7 @@ fn delta(text: &str) -> String {
 }
 
 /// 20,000 deltas of a few words, as a long answer has them.
-pub fn answer() -> Vec<Bytes> {
+pub(crate) fn answer() -> Vec<Bytes> {
     let words = [
         "Hello",
         " there,",
@@ -65,7 +66,7 @@ pub fn answer() -> Vec<Bytes> {
     chunks(Bytes::from(text))
 }
 
-pub fn chunks(bytes: Bytes) -> Vec<Bytes> {
+pub(crate) fn chunks(bytes: Bytes) -> Vec<Bytes> {
     (0..bytes.len())
         .step_by(CHUNK)
         .map(|at| bytes.slice(at..bytes.len().min(at + CHUNK)))

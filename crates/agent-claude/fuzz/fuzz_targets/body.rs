@@ -9,7 +9,7 @@ type Event = (Option<Vec<u8>>, Vec<u8>, Option<Vec<u8>>);
 
 /// Decodes `stream` whole, cut as `cuts` says, and with a decoder that is simple rather than fast; all must agree. What
 /// parses must be the same after being written and parsed again, and accumulating it must not panic.
-pub fn check(cuts: &[u8], stream: &[u8]) {
+pub(crate) fn check(cuts: &[u8], stream: &[u8]) {
     let expected = simple(stream);
     assert_eq!(decode([stream]), expected, "whole");
     assert_eq!(decode(chunks(cuts, stream)), expected, "cut by {cuts:?}");

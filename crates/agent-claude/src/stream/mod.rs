@@ -15,10 +15,12 @@ mod event;
 mod json_string;
 mod parse;
 mod sse;
+mod sse_fields;
 mod wire;
 
 pub use accumulator::{Accumulator, AccumulatorLimits};
 pub use decode_error::DecodeError;
 pub use error::StreamError;
 pub use event::{Delta, MessageDelta, MessageDeltaFields, StreamEvent};
-pub use sse::{DEFAULT_MAX_EVENT_BYTES, SseDecoder, SseEvent};
+pub use sse::{DEFAULT_MAX_EVENT_BYTES, SseDecoder};
+pub use sse_fields::SseEvent;

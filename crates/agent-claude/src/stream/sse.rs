@@ -9,6 +9,7 @@ use std::time::Duration;
 use memchr::{memchr, memchr2};
 
 use super::DecodeError;
+use super::sse_fields::{Fields, Place, SseEvent, Texts, borrow_usual, value};
 
 /// The most bytes one event may have, unless told otherwise. The largest events carry a whole file as a tool result
 /// or an encrypted search result, well under a request's own limit of 32 MB.
@@ -17,20 +18,11 @@ pub const DEFAULT_MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 /// The first allocation: about what one read of a socket yields, so that short streams never grow.
 const FIRST_CAPACITY: usize = 8 * 1024;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// How the API writes an event: these, and an LF after each value.
+const USUAL_NAME: &[u8] = b"event: ";
+const USUAL_DATA: &[u8] = b"\ndata: ";
 
-/// One event, borrowed from its decoder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SseEvent<'a> {
-    /// The `event` field; absent is not the same as empty.
-    pub name: Option<&'a str>,
-    /// The `data` lines, joined by LF.
-    pub data: &'a str,
-    /// The `id` field.
-    pub id: Option<&'a str>,
-    /// The `retry` field: how long to wait before connecting again.
-    pub retry: Option<Duration>,
-}
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Decodes a stream of events, whatever the chunks.
 ///
@@ -65,21 +57,6 @@ pub struct SseDecoder {
     begun: bool,
     failed: Option<DecodeError>,
     max_event_bytes: usize,
-}
-
-/// What is known of the event being read. Places are counted from its start.
-#[derive(Clone, Debug, Default)]
-struct Fields {
-    name: Option<Place>,
-    data: Option<Range<usize>>,
-    id: Option<Place>,
-    retry: Option<Duration>,
-}
-
-#[derive(Clone, Debug)]
-enum Place {
-    Buffer(Range<usize>),
-    Late,
 }
 
 impl Default for SseDecoder {
@@ -140,6 +117,12 @@ impl SseDecoder {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
+        if let Some((name, data)) = self.find_usual() {
+            let event = borrow_usual(&self.buffer, name, data);
+            return event
+                .map(Some)
+                .inspect_err(|error| self.failed = Some(error.clone()));
+        }
         let (start, fields) = match self.read_fields() {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
@@ -153,13 +136,10 @@ impl SseDecoder {
             late_name: &self.late_name,
             late_id: &self.late_id,
         };
-        match event.borrow(fields) {
-            Ok(event) => Ok(Some(event)),
-            Err(error) => {
-                self.failed = Some(error.clone());
-                Err(error)
-            }
-        }
+        event
+            .borrow(fields)
+            .map(Some)
+            .inspect_err(|error| self.failed = Some(error.clone()))
     }
 
     /// Bytes of an event that is not whole yet; more than zero at the end of a stream means that it was cut.
@@ -190,6 +170,28 @@ impl SseDecoder {
         self.line -= self.start;
         self.scanned -= self.start;
         self.start = 0;
+    }
+
+    /// A short cut for what nearly every event of the API is, an `event` line and a `data` line: name and data, in two
+    /// searches. Tried only where nothing was searched yet, so that pieces of an event cost one search in vain.
+    #[inline]
+    fn find_usual(&mut self) -> Option<(Range<usize>, Range<usize>)> {
+        if self.scanned != self.start || self.after_cr {
+            return None;
+        }
+        let name = self.start + USUAL_NAME.len();
+        let rest = self.buffer[self.start..].strip_prefix(USUAL_NAME)?;
+        let name_end = name + memchr2(b'\n', b'\r', rest)?;
+        let data = name_end + USUAL_DATA.len();
+        let rest = self.buffer[name_end..].strip_prefix(USUAL_DATA)?;
+        let data_end = data + memchr2(b'\n', b'\r', rest)?;
+        let fits = data_end + 1 - self.start <= self.max_event_bytes;
+        if !fits || !self.buffer[data_end..].starts_with(b"\n\n") {
+            return None;
+        }
+        (self.start, self.line, self.scanned) = (data_end + 2, data_end + 2, data_end + 2);
+        self.begun = true;
+        Some((name..name_end, data..data_end))
     }
 
     /// Reads lines up to the end of an event that has data: where it starts, and what it has.
@@ -329,59 +331,4 @@ impl SseDecoder {
         }
         milliseconds.is_some()
     }
-}
-
-impl Fields {
-    fn is_empty(&self) -> bool {
-        self.name.is_none() && self.data.is_none() && self.id.is_none() && self.retry.is_none()
-    }
-}
-
-/// Where the value begins in what follows a field's name; `None` when the name goes on.
-#[inline]
-fn value(after_name: &[u8]) -> Option<usize> {
-    match after_name {
-        [b':', b' ', ..] => Some(2),
-        [b':', ..] => Some(1),
-        [] => Some(0),
-        _ => None,
-    }
-}
-
-/// The bytes that an event's fields are in.
-struct Texts<'a> {
-    bytes: &'a [u8],
-    late_name: &'a [u8],
-    late_id: &'a [u8],
-}
-
-impl<'a> Texts<'a> {
-    #[inline]
-    fn borrow(self, fields: Fields) -> Result<SseEvent<'a>, DecodeError> {
-        let name = match fields.name {
-            Some(Place::Buffer(range)) => Some(text(&self.bytes[range], "event")?),
-            Some(Place::Late) => Some(text(self.late_name, "event")?),
-            None => None,
-        };
-        let id = match fields.id {
-            Some(Place::Buffer(range)) => Some(text(&self.bytes[range], "id")?),
-            Some(Place::Late) => Some(text(self.late_id, "id")?),
-            None => None,
-        };
-        let data = text(&self.bytes[fields.data.unwrap_or_default()], "data")?;
-        Ok(SseEvent {
-            name,
-            data,
-            id,
-            retry: fields.retry,
-        })
-    }
-}
-
-#[inline]
-fn text<'a>(bytes: &'a [u8], field: &'static str) -> Result<&'a str, DecodeError> {
-    std::str::from_utf8(bytes).map_err(|error| DecodeError::InvalidUtf8 {
-        field,
-        at: error.valid_up_to(),
-    })
 }

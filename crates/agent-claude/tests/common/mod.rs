@@ -8,7 +8,7 @@ use agent_claude::stream::{Accumulator, DecodeError, SseDecoder, StreamError, St
 macro_rules! streams {
     ($($name:literal),+ $(,)?) => {
         /// Every stream of `fixtures/messages`, by name.
-        pub const STREAMS: &[(&str, &[u8])] =
+        pub(crate) const STREAMS: &[(&str, &[u8])] =
             &[$(($name, include_bytes!(concat!("../../../../fixtures/messages/", $name, ".sse")))),+];
     };
 }
@@ -28,7 +28,7 @@ streams!(
     "unknown",
 );
 
-pub fn stream(name: &str) -> &'static [u8] {
+pub(crate) fn stream(name: &str) -> &'static [u8] {
     STREAMS
         .iter()
         .find(|(known, _)| *known == name)
@@ -38,15 +38,15 @@ pub fn stream(name: &str) -> &'static [u8] {
 
 /// An event that owns its text.
 #[derive(Clone, Debug, PartialEq)]
-pub struct OwnedEvent {
-    pub name: Option<String>,
-    pub data: String,
-    pub id: Option<String>,
-    pub retry_ms: Option<u128>,
+pub(crate) struct OwnedEvent {
+    pub(crate) name: Option<String>,
+    pub(crate) data: String,
+    pub(crate) id: Option<String>,
+    pub(crate) retry_ms: Option<u128>,
 }
 
 /// Decodes chunks, taking all events out after each.
-pub fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<OwnedEvent>, DecodeError> {
+pub(crate) fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<OwnedEvent>, DecodeError> {
     let mut decoder = SseDecoder::new();
     let mut events = Vec::new();
     for chunk in chunks {
@@ -63,15 +63,17 @@ pub fn decode<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Owne
     Ok(events)
 }
 
-pub fn parse(bytes: &[u8]) -> Vec<StreamEvent> {
-    let events = decode([bytes]).unwrap();
+pub(crate) fn parse(bytes: &[u8]) -> Vec<StreamEvent> {
+    let events = decode([bytes]).expect("the stream decodes");
     events
         .iter()
-        .map(|event| StreamEvent::parse(event.name.as_deref(), &event.data).unwrap())
+        .map(|event| StreamEvent::parse(event.name.as_deref(), &event.data).expect("the event parses"))
         .collect()
 }
 
-pub fn accumulate<'a>(events: impl IntoIterator<Item = &'a StreamEvent>) -> Result<Message, StreamError> {
+pub(crate) fn accumulate<'a>(
+    events: impl IntoIterator<Item = &'a StreamEvent>,
+) -> Result<Message, StreamError> {
     let mut accumulator = Accumulator::new();
     for event in events {
         accumulator.push(event)?;
@@ -80,7 +82,7 @@ pub fn accumulate<'a>(events: impl IntoIterator<Item = &'a StreamEvent>) -> Resu
 }
 
 /// `bytes` cut at `cuts`, in any order.
-pub fn cut<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
+pub(crate) fn cut<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
     cuts.sort_unstable();
     let mut chunks = Vec::new();
