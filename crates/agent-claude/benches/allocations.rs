@@ -4,11 +4,8 @@
 
 mod support;
 
-use std::hint::black_box;
-
-use agent_claude::stream::SseDecoder;
 use bytes::Bytes;
-use support::{Figure, Need, answer, print};
+use support::{Figure, Need, answer, print, to_typed};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -33,16 +30,8 @@ fn main() {
 }
 
 /// Decodes and parses; how many events there were, and how many allocations.
-fn count(chunks: &[Bytes]) -> (u64, u64) {
+fn count(chunks: &[Bytes]) -> (usize, u64) {
     let before = dhat::HeapStats::get().total_blocks;
-    let mut decoder = SseDecoder::new();
-    let mut events = 0;
-    for chunk in chunks {
-        decoder.push(chunk);
-        while let Some(event) = decoder.next_event().expect("the stream is well formed") {
-            _ = black_box(event.parse().expect("the events are well formed"));
-            events += 1;
-        }
-    }
+    let events = to_typed(chunks);
     (events, dhat::HeapStats::get().total_blocks - before)
 }

@@ -10,10 +10,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use agent_claude::messages::{ContentBlock, Message};
-use agent_claude::stream::{Accumulator, Delta, SseDecoder, StreamEvent};
+use agent_claude::stream::{Accumulator, Delta, StreamEvent};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use support::{Figure, Need, answer, chunks, delta, print};
+use support::{Figure, Need, answer, chunks, delta, print, to_borrowed, to_typed};
 
 /// Each side is run this often, by turns, so that a busy moment hits both.
 const ROUNDS: usize = 25;
@@ -44,33 +44,6 @@ fn by_turns(mut ours: impl FnMut(), mut baseline: impl FnMut()) -> (f64, f64) {
     (median(&mut a), median(&mut b))
 }
 
-fn decode(chunks: &[Bytes]) -> usize {
-    let mut decoder = SseDecoder::new();
-    let mut events = 0;
-    for chunk in chunks {
-        decoder.push(chunk);
-        while let Some(event) = decoder.next_event().expect("the stream is well formed") {
-            black_box(event);
-            events += 1;
-        }
-    }
-    events
-}
-
-/// Decodes and parses; how many events there were.
-fn parse(chunks: &[Bytes]) -> usize {
-    let mut decoder = SseDecoder::new();
-    let mut events = 0;
-    for chunk in chunks {
-        decoder.push(chunk);
-        while let Some(event) = decoder.next_event().expect("the stream is well formed") {
-            _ = black_box(event.parse().expect("the events are well formed"));
-            events += 1;
-        }
-    }
-    events
-}
-
 fn decode_with_sse_stream(chunks: &[Bytes], mut each: impl FnMut(sse_stream::Sse)) {
     let input = stream::iter(chunks.iter().cloned().map(Ok::<_, std::io::Error>));
     let mut decoder = pin!(sse_stream::SseByteStream::new(input));
@@ -82,9 +55,9 @@ fn decode_with_sse_stream(chunks: &[Bytes], mut each: impl FnMut(sse_stream::Sse
 
 fn small_events() {
     let chunks = answer();
-    assert_eq!(decode(&chunks), 20_000);
+    assert_eq!(to_borrowed(&chunks), 20_000);
     let (ours, baseline) = by_turns(
-        || _ = black_box(decode(&chunks)),
+        || _ = black_box(to_borrowed(&chunks)),
         || decode_with_sse_stream(&chunks, |event| _ = black_box(event)),
     );
     print(Figure {
@@ -102,7 +75,7 @@ fn small_events() {
 fn typed_events() {
     let chunks = answer();
     let (ours, baseline) = by_turns(
-        || _ = black_box(parse(&chunks)),
+        || _ = black_box(to_typed(&chunks)),
         || {
             decode_with_sse_stream(&chunks, |event| {
                 let value: Result<serde_json::Value, _> =
@@ -132,31 +105,33 @@ fn one_large_event() {
     let small = Bytes::from(event(1024).repeat(TOTAL / 1024));
     assert_eq!((large.len(), small.len()), (TOTAL, TOTAL));
     let (large, small) = (chunks(large), chunks(small));
-    assert_eq!((decode(&large), decode(&small)), (1, TOTAL / 1024));
+    assert_eq!((to_borrowed(&large), to_borrowed(&small)), (1, TOTAL / 1024));
 
-    let (ours, baseline) = by_turns(|| _ = black_box(parse(&large)), || _ = black_box(parse(&small)));
-    print(Figure {
-        group: "decoder",
-        name: "one event of 4 MiB, against 4096 events of 1 KiB",
-        ours: ours * 1e9 / TOTAL as f64,
-        baseline: baseline * 1e9 / TOTAL as f64,
-        unit: "ns/byte",
-        need: Some(Need::AtMost(1.1)),
-        includes: "bytes in chunks of 16 KiB to StreamEvent with its own text, the buffer's growth from nothing included; 0.1 is for noise",
-        ratio: ours / baseline,
-    });
-
-    let (ours, baseline) = by_turns(|| _ = black_box(decode(&large)), || _ = black_box(decode(&small)));
-    print(Figure {
-        group: "decoder",
-        name: "one event of 4 MiB, against 4096 events of 1 KiB, before parsing",
-        ours: ours * 1e9 / TOTAL as f64,
-        baseline: baseline * 1e9 / TOTAL as f64,
-        unit: "ns/byte",
-        need: Some(Need::AtMost(1.5)),
-        includes: "bytes to borrowed events; small ones stay in the processor's nearest cache, where 4 MiB have no room",
-        ratio: ours / baseline,
-    });
+    let compare = |work: fn(&[Bytes]) -> usize, name, most, includes| {
+        let (ours, baseline) = by_turns(|| _ = black_box(work(&large)), || _ = black_box(work(&small)));
+        print(Figure {
+            group: "decoder",
+            name,
+            ours: ours * 1e9 / TOTAL as f64,
+            baseline: baseline * 1e9 / TOTAL as f64,
+            unit: "ns/byte",
+            need: Some(Need::AtMost(most)),
+            includes,
+            ratio: ours / baseline,
+        });
+    };
+    compare(
+        to_typed,
+        "one event of 4 MiB, against 4096 events of 1 KiB",
+        1.1,
+        "bytes in chunks of 16 KiB to StreamEvent with its own text, buffers made anew for each stream; 0.1 is for noise",
+    );
+    compare(
+        to_borrowed,
+        "one event of 4 MiB, against 4096 events of 1 KiB, before parsing",
+        1.5,
+        "bytes to borrowed events; small ones stay in the processor's nearest cache, where 4 MiB have no room",
+    );
 }
 
 /// An accumulator that has begun a message of one text block.

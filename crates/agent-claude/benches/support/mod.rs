@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each benchmark uses a part of this")]
 
-use agent_claude::stream::{Delta, StreamEvent};
+use std::hint::black_box;
+
+use agent_claude::stream::{Delta, SseDecoder, SseEvent, StreamEvent};
 use bytes::Bytes;
 use serde_json::json;
 
@@ -71,4 +73,30 @@ pub(crate) fn chunks(bytes: Bytes) -> Vec<Bytes> {
         .step_by(CHUNK)
         .map(|at| bytes.slice(at..bytes.len().min(at + CHUNK)))
         .collect()
+}
+
+/// Decodes with a decoder of its own; how many events there were.
+pub(crate) fn decode(chunks: &[Bytes], mut each: impl FnMut(SseEvent)) -> usize {
+    let mut decoder = SseDecoder::new();
+    let mut events = 0;
+    for chunk in chunks {
+        decoder.push(chunk);
+        while let Some(event) = decoder.next_event().expect("the stream is well formed") {
+            each(event);
+            events += 1;
+        }
+    }
+    events
+}
+
+/// Decodes to events that borrow their text.
+pub(crate) fn to_borrowed(chunks: &[Bytes]) -> usize {
+    decode(chunks, |event| _ = black_box(event))
+}
+
+/// Decodes to typed events that own their text.
+pub(crate) fn to_typed(chunks: &[Bytes]) -> usize {
+    decode(chunks, |event| {
+        _ = black_box(event.parse().expect("the events are well formed"))
+    })
 }
