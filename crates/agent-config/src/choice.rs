@@ -151,6 +151,13 @@ choice! {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "the macro that makes the type has no place for the attribute")]
+impl Default for ApiVersion {
+    fn default() -> Self {
+        Self::V2026_10_21
+    }
+}
+
 impl From<LogLevel> for tracing::Level {
     fn from(level: LogLevel) -> Self {
         match level {

@@ -1,2 +1,5 @@
 //! The `claude-agent` command.
-fn main() {}
+
+fn main() {
+    std::process::exit(claude_agent::cli::main(std::env::args_os()));
+}

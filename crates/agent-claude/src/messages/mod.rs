@@ -17,8 +17,8 @@ mod request_body;
 mod source;
 mod tool;
 mod usage;
-mod version;
 
+pub use agent_config::ApiVersion;
 pub use api_error::{ApiError, ApiErrorBody};
 pub use block::{
     ContentBlock, DocumentBlock, ImageBlock, IncompleteInput, RedactedThinkingBlock, TextBlock,
@@ -33,7 +33,6 @@ pub use request_body::Reply;
 pub use source::Source;
 pub use tool::{ToolChoice, ToolDefinition};
 pub use usage::{CacheCreation, OutputTokensDetails, ServerToolUse, Usage};
-pub use version::{ApiVersion, UnknownApiVersion};
 
 /// Fields that this crate does not know, kept in their order.
 pub type Extra = serde_json::Map<String, serde_json::Value>;

@@ -114,7 +114,8 @@ impl MessageRequest {
         Body {
             request: self,
             stream,
-            sampling: version.accepts_sampling(),
+            // From 2026-10-21 on the mere presence of a sampling parameter is refused.
+            sampling: version == ApiVersion::V2023_06_01,
             generation: true,
         }
         .to_bytes()

@@ -1,0 +1,211 @@
+//! The command line: parses, loads the configuration, runs one command, and turns every error into text and an exit code.
+
+mod args;
+mod chat;
+mod completions;
+mod config;
+mod demo;
+mod exit;
+mod failure;
+mod logging;
+mod output;
+mod run;
+mod sessions;
+mod signals;
+mod simulate;
+
+use std::ffi::OsString;
+use std::future::Future;
+
+use agent_config::environment::Environment;
+use agent_config::{Loaded, Sources};
+use agent_core::AgentError;
+use agent_core::session::StoreError;
+use clap::Parser;
+
+use self::args::{AgentArgs, Cli, Command, Common};
+use self::exit::Exit;
+use self::failure::Failure;
+use crate::app::{self, AppError};
+
+/// Threads that run tasks. The work is waiting for the network; tools that compute have threads of their own.
+const WORKER_THREADS: usize = 2;
+
+/// Runs the command that the arguments name and gives the process's exit code. Everything that was to be printed is
+/// printed when it returns.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output, errors to standard error; clap knows which is which.
+            error.print().ok();
+            return if error.use_stderr() {
+                Exit::Usage.code()
+            } else {
+                Exit::Done.code()
+            };
+        }
+    };
+    match dispatch(cli) {
+        Ok(exit) => exit.code(),
+        Err(failure) => {
+            let style = output::Style::for_notes();
+            if !failure.message.is_empty() {
+                output::note(&format!(
+                    "{}error:{} {}",
+                    style.red,
+                    style.reset,
+                    output::visible(&failure.message)
+                ));
+            }
+            if let Some(advice) = &failure.advice {
+                output::note(&format!("  {}", output::visible(advice)));
+            }
+            failure.exit.code()
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    let Cli { common, command } = cli;
+    match command {
+        Command::Completions { shell } => completions::completions(shell).map(|()| Exit::Done),
+        Command::Man => completions::manual().map(|()| Exit::Done),
+        Command::Config(command) => config::execute(&sources(&common, None), command),
+        Command::Simulate(args) => {
+            logging::start(common.log_level.as_deref())?;
+            block_on(simulate::execute(args, common.quiet))
+        }
+        Command::Demo => {
+            logging::start(common.log_level.as_deref())?;
+            block_on(demo::execute(common.quiet))
+        }
+        Command::Sessions(command) => {
+            let (loaded, _) = load(&common, None)?;
+            block_on(async { sessions::execute(&loaded, command).await })
+        }
+        Command::Run(args) => {
+            let (loaded, environment) = load(&common, Some(&args.agent))?;
+            block_on(run::execute(loaded, &environment, args, common.quiet))
+        }
+        Command::Chat(args) => {
+            let (loaded, environment) = load(&common, Some(&args.agent))?;
+            block_on(chat::execute(loaded, &environment, args))
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal(format!("no threads could be started: {error}")))?;
+    let done = runtime.block_on(command);
+    // A thread that waits for a key of the terminal can't be ended; everything that matters has been waited for.
+    runtime.shutdown_background();
+    done
+}
+
+/// Where configuration comes from: files, environment, and the flags of this command line.
+fn sources(common: &Common, agent: Option<&AgentArgs>) -> Sources {
+    let workspace = agent
+        .and_then(|agent| agent.workspace.clone())
+        .or_else(|| app::current_folder().ok());
+    let mut sources = Sources::standard(Environment::from_process(), workspace.as_deref());
+    sources.explicit_file.clone_from(&common.config);
+    let mut flag =
+        |key: &str, value: Option<String>| sources.flags.extend(value.map(|value| (key.to_owned(), value)));
+    flag(
+        "deployment.data_directory",
+        common
+            .data_dir
+            .as_deref()
+            .map(|path| text(&app::absolute(path).display())),
+    );
+    flag("logging.level", common.log_level.clone());
+    if let Some(agent) = agent {
+        flag("api.model", agent.model.as_deref().map(text));
+        flag(
+            "agent.permission_mode",
+            agent.permission_mode.map(|mode| text(&mode)),
+        );
+        flag("agent.max_turns", agent.max_turns.map(|turns| turns.to_string()));
+        flag(
+            "agent.max_budget_usd",
+            agent.max_budget_usd.map(|usd| format!("{usd:?}")),
+        );
+        flag("agent.turn_timeout", agent.timeout.map(|timeout| text(&timeout)));
+    }
+    sources
+}
+
+/// A value as a TOML string, so that a model called `1` or a folder called `true` stays a text.
+fn text(value: &(impl ToString + ?Sized)) -> String {
+    toml_string(&value.to_string())
+}
+
+fn toml_string(value: &str) -> String {
+    // JSON strings are TOML basic strings, but for the escaped slash, which serde_json does not write.
+    serde_json::Value::from(value).to_string()
+}
+
+fn load(common: &Common, agent: Option<&AgentArgs>) -> Result<(Loaded, Environment), Failure> {
+    logging::start(common.log_level.as_deref())?;
+    let sources = sources(common, agent);
+    let loaded = agent_config::load(&sources)?;
+    if !common.quiet {
+        for warning in &loaded.warnings {
+            output::note(&format!("warning: {}", output::visible(&warning.to_string())));
+        }
+    }
+    Ok((loaded, sources.environment))
+}
+
+impl From<agent_config::ConfigError> for Failure {
+    fn from(error: agent_config::ConfigError) -> Self {
+        let failure = Self::new(
+            Exit::Misconfigured,
+            format!("the configuration is wrong\n{error}"),
+        );
+        failure.advise("`claude-agent config check` repeats this; `claude-agent config show --origin` tells what comes from where")
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        if let StoreError::Io { source, .. } = &error
+            && let Some(io) = source.downcast_ref::<std::io::Error>()
+            && io.kind() == std::io::ErrorKind::BrokenPipe
+        {
+            return Self::told(Exit::Cancelled);
+        }
+        let exit = match error {
+            StoreError::NotFound { .. } | StoreError::Ambiguous { .. } | StoreError::NoSuchMessage { .. } => {
+                Exit::Usage
+            }
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error.describe()).advise(error.advice())
+    }
+}
+
+impl From<AgentError> for Failure {
+    fn from(error: AgentError) -> Self {
+        match error {
+            AgentError::Store(error) => error.into(),
+            AgentError::Workspace(error) => Self::new(Exit::Misconfigured, error.to_string()),
+        }
+    }
+}
+
+impl From<AppError> for Failure {
+    fn from(error: AppError) -> Self {
+        match error {
+            AppError::Store(error) => error.into(),
+            AppError::Misconfigured { message, advice } => {
+                Self::new(Exit::Misconfigured, message).advise(advice)
+            }
+        }
+    }
+}

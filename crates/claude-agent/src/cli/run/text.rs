@@ -1,0 +1,228 @@
+//! A run shown to a person: the answer on standard output, what happens meanwhile on standard error.
+
+use agent_core::{AgentEvent, Finished, Outcome, PlanItem};
+
+use crate::cli::Failure;
+use crate::cli::output::{self, Style, visible};
+
+/// Lines of a tool's output that are shown; the session keeps more.
+const PREVIEW_LINES: usize = 4;
+
+/// The tool whose result is the plan.
+const PLAN_TOOL: &str = "update_plan";
+
+/// Columns of one such line.
+const PREVIEW_COLUMNS: usize = 100;
+
+/// Prints events as text. On a terminal the answer streams; into a pipe or a file only the final answer goes, so that
+/// what a replayed turn had shown before never stands there twice.
+pub(super) struct TextPrinter {
+    style: Style,
+    streams: bool,
+    tells: bool,
+    /// Whether the cursor stands behind an unfinished line of the answer.
+    mid_line: bool,
+    /// Calls that were told and have not finished, the last one last: id and summary.
+    calls: Vec<(String, String)>,
+    /// Whether the last line told was the head of the last of these calls.
+    at_last_head: bool,
+    plan: Vec<PlanItem>,
+}
+
+impl TextPrinter {
+    pub(super) fn new(quiet: bool) -> Self {
+        Self {
+            style: Style::for_notes(),
+            streams: output::is_terminal(),
+            tells: !quiet,
+            mid_line: false,
+            calls: Vec::new(),
+            at_last_head: false,
+            plan: Vec::new(),
+        }
+    }
+
+    pub(super) fn show(&mut self, event: &AgentEvent) -> Result<(), Failure> {
+        let Style {
+            dim,
+            yellow,
+            red,
+            reset,
+            ..
+        } = self.style;
+        match event {
+            AgentEvent::TextDelta { text } if self.streams => {
+                let text = visible(text);
+                output::raw(&text)?;
+                if let Some(last) = text.chars().last() {
+                    self.mid_line = last != '\n';
+                }
+            }
+            // The plan itself is shown when it changes; that it was changed is no news beside it.
+            AgentEvent::ToolRequested { name, .. } if name == PLAN_TOOL => {}
+            AgentEvent::ToolFinished { name, is_error: false, .. } if name == PLAN_TOOL => {}
+            AgentEvent::ToolRequested { id, summary, .. } => {
+                self.note(&format!("{dim}● {}{reset}", visible(summary)))?;
+                self.calls.push((id.clone(), summary.clone()));
+                self.at_last_head = true;
+            }
+            AgentEvent::ToolFinished { id, output, is_error, .. } => {
+                self.below_its_head(id)?;
+                let colour = if *is_error { red } else { dim };
+                for line in preview(output) {
+                    self.note(&format!("{colour}  │ {line}{reset}"))?;
+                }
+            }
+            AgentEvent::PlanUpdated { items } => {
+                for item in changes(&self.plan, items) {
+                    self.note(&format!("{dim}  {} {}{reset}", output::plan_mark(item.status), visible(&item.step)))?;
+                }
+                self.plan.clone_from(items);
+            }
+            AgentEvent::Retrying { attempt, delay_ms, reason } => {
+                let seconds = *delay_ms as f64 / 1000.0;
+                self.note(&format!("{yellow}attempt {attempt} failed: {}; again in {seconds:.1} s{reset}", visible(reason)))?;
+            }
+            AgentEvent::TurnRestarted { reason } => self.note(&format!(
+                "{yellow}the answer broke off ({}); it is asked for again, from its start{reset}",
+                visible(reason)
+            ))?,
+            AgentEvent::Compacted { messages_before, tokens_before, tokens_after } => self.note(&format!(
+                "{dim}{messages_before} messages were summarised: about {tokens_before} tokens became {tokens_after}{reset}"
+            ))?,
+            AgentEvent::Warning { message } => self.always(&format!("{yellow}warning:{reset} {}", visible(message)))?,
+            AgentEvent::Finished(finished) => self.finish(finished)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Output of calls that run at the same time comes in any order: what does not follow its head is told again.
+    fn below_its_head(&mut self, id: &str) -> Result<(), Failure> {
+        let Some(at) = self.calls.iter().position(|(call, _)| call == id) else {
+            return Ok(());
+        };
+        let follows = self.at_last_head && at + 1 == self.calls.len();
+        let (_, summary) = self.calls.remove(at);
+        if !follows {
+            let Style { dim, reset, .. } = self.style;
+            self.note(&format!("{dim}○ {}{reset}", visible(&summary)))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, finished: &Finished) -> Result<(), Failure> {
+        if self.streams {
+            self.end_line()?;
+        } else if !finished.text.is_empty() {
+            output::line(&finished.text)?;
+        }
+        let Style {
+            bold,
+            red,
+            dim,
+            reset,
+            ..
+        } = self.style;
+        if let Some(error) = &finished.error {
+            let word = if finished.outcome == Outcome::Failed {
+                "error"
+            } else {
+                finished.outcome.as_str()
+            };
+            self.always(&format!(
+                "{bold}{red}{}:{reset} {}",
+                word.replace('_', " "),
+                visible(&error.message)
+            ))?;
+            if !error.advice.is_empty() {
+                self.always(&format!("  {}", visible(&error.advice)))?;
+            }
+        }
+        let cost = finished
+            .cost_usd
+            .map_or_else(|| "cost unknown".to_owned(), |usd| format!("${usd:.4}"));
+        let tokens = finished.usage;
+        let seconds = finished.duration_ms as f64 / 1000.0;
+        self.note(&format!(
+            "{dim}{} turns, {} tokens in, {} out, {cost}, {seconds:.1} s, session {}{reset}",
+            finished.turns,
+            tokens.input_tokens + tokens.cache_read_input_tokens + tokens.cache_creation_input_tokens,
+            tokens.output_tokens,
+            finished.session_id,
+        ))
+    }
+
+    fn note(&mut self, text: &str) -> Result<(), Failure> {
+        if self.tells { self.always(text) } else { Ok(()) }
+    }
+
+    fn always(&mut self, text: &str) -> Result<(), Failure> {
+        self.end_line()?;
+        self.at_last_head = false;
+        output::note(text);
+        Ok(())
+    }
+
+    fn end_line(&mut self) -> Result<(), Failure> {
+        if self.mid_line {
+            output::raw("\n")?;
+            self.mid_line = false;
+        }
+        Ok(())
+    }
+}
+
+/// The steps of the plan that are new or stand otherwise than before; of the first plan, all.
+fn changes<'a>(before: &[PlanItem], now: &'a [PlanItem]) -> Vec<&'a PlanItem> {
+    now.iter().filter(|item| !before.contains(item)).collect()
+}
+
+/// The first lines of a tool's output, cut to a width, with a last line that says how many are left out.
+fn preview(output: &str) -> Vec<String> {
+    let mut lines: Vec<String> = output
+        .lines()
+        .take(PREVIEW_LINES)
+        .map(|line| {
+            let line = visible(line);
+            match line.char_indices().nth(PREVIEW_COLUMNS) {
+                Some((cut, _)) => format!("{}…", &line[..cut]),
+                None => line.into_owned(),
+            }
+        })
+        .collect();
+    let rest = output.lines().count().saturating_sub(PREVIEW_LINES);
+    if rest > 0 {
+        lines.push(format!("… {rest} more lines"));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_changed_in_the_plan_is_told() {
+        use agent_core::PlanStatus::{Completed, InProgress, Pending};
+        let plan = |first, second| {
+            [("look", first), ("fix", second)]
+                .map(|(step, status)| PlanItem {
+                    step: step.to_owned(),
+                    status,
+                })
+                .to_vec()
+        };
+        let (begun, later) = (plan(InProgress, Pending), plan(Completed, Pending));
+        assert_eq!(changes(&[], &begun).len(), 2);
+        assert_eq!(changes(&begun, &later), [&later[0]]);
+    }
+
+    #[test]
+    fn previews_are_short_and_say_what_is_left_out() {
+        let lines = preview("1\n2\n3\n4\n5\n6");
+        assert_eq!(lines, ["1", "2", "3", "4", "… 2 more lines"]);
+        assert_eq!(preview(&"é".repeat(300))[0].chars().count(), PREVIEW_COLUMNS + 1);
+        assert!(preview("").is_empty());
+    }
+}

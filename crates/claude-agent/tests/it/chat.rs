@@ -1,0 +1,158 @@
+//! `claude-agent chat` in a real terminal: tmux types the keys and reads the screen.
+
+use std::process::Command;
+
+use crate::support::{Machine, Simulator, exists, wait_until};
+
+/// A terminal of its own server, ended when dropped.
+struct Terminal {
+    socket: String,
+}
+
+impl Terminal {
+    fn start(machine: &Machine, simulator: &Simulator, flags: &str) -> Self {
+        let socket = machine.home().join("tmux").to_str().unwrap().to_owned();
+        let terminal = Self { socket };
+        let command = format!(
+            "env -i PATH='{}' HOME='{}' LANG=C.UTF-8 TERM=screen-256color ANTHROPIC_BASE_URL={} ANTHROPIC_API_KEY=k \
+             '{}' --data-dir '{}' chat {flags}; echo CHAT-EXIT-$?; sleep 60",
+            std::env::var("PATH").unwrap(),
+            machine.home().display(),
+            simulator.url,
+            env!("CARGO_BIN_EXE_claude-agent"),
+            machine.data().display(),
+        );
+        let workspace = machine.workspace();
+        let arguments =
+            ["-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "30", "-c", workspace.to_str().unwrap(), &command];
+        terminal.tmux(&arguments);
+        terminal.wait_for("ask for something");
+        terminal
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let output =
+            Command::new("tmux").env("LANG", "C.UTF-8").args(["-u", "-S", &self.socket]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn send(&self, text: &str) {
+        self.tmux(&["send-keys", "-l", text]);
+    }
+
+    fn key(&self, name: &str) {
+        self.tmux(&["send-keys", name]);
+    }
+
+    /// The screen and all that scrolled off it.
+    fn text(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-J", "-S", "-"])
+    }
+
+    fn wait_for(&self, text: &str) {
+        let mut last = String::new();
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_until(text, || {
+                last = self.text();
+                last.contains(text)
+            });
+        }));
+        assert!(found.is_ok(), "{text:?} never appeared:\n{}", self.text());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        Command::new("tmux").args(["-S", &self.socket, "kill-server"]).output().ok();
+    }
+}
+
+#[test]
+fn a_question_is_answered_with_tools_and_the_picture_is_clean() {
+    let machine = Machine::new();
+    machine.write("notes.txt", "the answer is forty-two\n");
+    let simulator = Simulator::start(&[]);
+    let terminal = Terminal::start(&machine, &simulator, "");
+    terminal.send("Read notes.txt");
+    terminal.key("Enter");
+    terminal.wait_for("forty-two");
+    terminal.wait_for("ask for something");
+    let text = terminal.text();
+    assert_eq!(text.matches("❯ Read notes.txt").count(), 1, "the prompt stands there once:\n{text}");
+    assert_eq!(text.matches("ask for something").count(), 1, "no remains of earlier frames:\n{text}");
+    terminal.key("C-d");
+    terminal.wait_for("CHAT-EXIT-0");
+    assert!(terminal.text().contains("--session"), "it says how to go on:\n{}", terminal.text());
+}
+
+#[test]
+fn an_edit_asks_first_and_is_done_after_yes() {
+    let machine = Machine::new();
+    machine.write("hello.txt", "Helo\n");
+    let simulator = Simulator::start(&[]);
+    let terminal = Terminal::start(&machine, &simulator, "");
+    terminal.send("Replace 'Helo' with 'Hello' in hello.txt");
+    terminal.key("Enter");
+    terminal.wait_for("[y] once");
+    assert_eq!(machine.read("hello.txt"), "Helo\n", "nothing is done before the answer");
+    assert!(terminal.text().contains("+Hello"), "the diff is shown:\n{}", terminal.text());
+    terminal.key("y");
+    wait_until("the edit", || machine.read("hello.txt") == "Hello\n");
+    terminal.wait_for("ask for something");
+}
+
+#[test]
+fn no_means_no() {
+    let machine = Machine::new();
+    let simulator = Simulator::start(&[]);
+    let terminal = Terminal::start(&machine, &simulator, "");
+    terminal.send("Run `touch made-it`");
+    terminal.key("Enter");
+    terminal.wait_for("[y] once");
+    terminal.key("n");
+    terminal.wait_for("ask for something");
+    assert!(!exists(&machine.workspace().join("made-it")));
+}
+
+#[test]
+fn ctrl_c_stops_the_answer_and_twice_quits() {
+    let machine = Machine::new();
+    let simulator = Simulator::start(&[]);
+    let terminal = Terminal::start(&machine, &simulator, "--permission-mode policy");
+    terminal.send("Run `sleep 30`");
+    terminal.key("Enter");
+    terminal.wait_for("working");
+    terminal.key("C-c");
+    terminal.wait_for("stopped; what was done so far is kept");
+    terminal.wait_for("ask for something");
+    terminal.key("C-c");
+    terminal.wait_for("Ctrl-C again quits");
+    terminal.key("C-c");
+    terminal.wait_for("CHAT-EXIT-0");
+}
+
+#[test]
+fn the_history_comes_back_in_the_next_chat() {
+    let machine = Machine::new();
+    let simulator = Simulator::start(&[]);
+    let first = Terminal::start(&machine, &simulator, "");
+    first.send("Look around");
+    first.key("Enter");
+    first.wait_for("❯ Look around");
+    first.wait_for("ask for something");
+    first.key("C-d");
+    first.wait_for("CHAT-EXIT-0");
+    drop(first);
+    let second = Terminal::start(&machine, &simulator, "");
+    second.key("Up");
+    second.wait_for("❯ Look around");
+}
+
+#[test]
+fn without_a_terminal_it_says_what_to_use() {
+    let machine = Machine::new();
+    let output = crate::support::finish(&mut machine.command(&["chat"]));
+    crate::support::expect_code(&output, 2);
+    assert!(crate::support::stderr(&output).contains("claude-agent run"));
+}

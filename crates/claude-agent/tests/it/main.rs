@@ -1,0 +1,19 @@
+//! The built binary, used as a person or a script would, against the simulator on loopback.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "tests start processes, read small files and stop at the first surprise"
+)]
+
+mod chat;
+mod config;
+mod demo;
+mod documents;
+mod faults;
+mod kill;
+mod run;
+mod sessions;
+mod simulate;
+mod support;

@@ -1,0 +1,155 @@
+//! A machine of its own for each test: folders, a simulator, and the command with nothing inherited.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Far above what any run here takes, far below the patience of CI.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A home and a workspace that nobody else uses.
+pub struct Machine {
+    folder: TempDir,
+}
+
+impl Machine {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["home", "work", "data"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        Self { folder }
+    }
+
+    pub fn workspace(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.workspace().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.workspace().join(name)).unwrap()
+    }
+
+    /// `claude-agent` with this machine's folders and an environment of nothing else.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_claude-agent"));
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.home())
+            .env("LANG", "C.UTF-8")
+            .current_dir(self.workspace())
+            .stdin(Stdio::null())
+            .arg("--data-dir")
+            .arg(self.data())
+            .args(arguments);
+        command
+    }
+
+    /// The same, talking to a simulator.
+    pub fn against(&self, simulator: &Simulator, arguments: &[&str]) -> Command {
+        let mut command = self.command(arguments);
+        command.env("ANTHROPIC_BASE_URL", &simulator.url).env("ANTHROPIC_API_KEY", "test-key-never-printed");
+        command
+    }
+}
+
+/// `claude-agent simulate` on a free port, ended when dropped.
+pub struct Simulator {
+    child: Child,
+    pub url: String,
+}
+
+impl Simulator {
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_claude-agent"))
+            .args(["simulate", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.next().expect("the simulator says where it listens").unwrap();
+        let url = line.split_whitespace().find(|word| word.starts_with("http://")).expect(&line).to_owned();
+        Self { child, url }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Runs to the end, or fails when that takes longer than [`DEADLINE`]: nothing may hang.
+pub fn finish(command: &mut Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    finish_child(child)
+}
+
+pub fn finish_child(child: Child) -> Output {
+    let pid = child.id();
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    let waiter = std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+    let Ok(output) = receiver.recv_timeout(DEADLINE) else {
+        Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap();
+        panic!("still running after {DEADLINE:?}");
+    };
+    waiter.join().unwrap().unwrap();
+    output
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Standard output, and a failure that shows everything when the exit code is another.
+pub fn expect_code(output: &Output, code: i32) -> String {
+    assert_eq!(output.status.code(), Some(code), "\nstdout: {}\nstderr: {}", stdout(output), stderr(output));
+    stdout(output)
+}
+
+/// The events of a `stream-json` run.
+pub fn events(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+pub fn of_type<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| event["type"] == kind).collect()
+}
+
+/// Waits until the condition holds, looking often; fails when it never does.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < DEADLINE, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
