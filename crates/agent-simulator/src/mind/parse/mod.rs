@@ -1,0 +1,42 @@
+//! From plain English to steps. No language model is at work here: clauses are split at verbs it knows, and each
+//! clause is read by the rule of its verb.
+
+mod change;
+mod clause;
+mod quotes;
+mod split;
+mod targets;
+
+#[cfg(test)]
+mod tests;
+
+use super::step::{Step, Target};
+use quotes::Quoted;
+
+/// Steps of one task. A longer list is cut and the report says so.
+pub(crate) const MAX_STEPS: usize = 40;
+
+/// Reads a task. Parts that it does not understand become [`Step::NotUnderstood`].
+pub(crate) fn steps(task: &str) -> Vec<Step> {
+    let quoted = Quoted::new(task);
+    let mut steps: Vec<Step> = Vec::new();
+    // "it" means the file that was named last.
+    let mut last: Option<Target> = None;
+    for clause in split::clauses(&quoted.text) {
+        let step = clause::read(clause, &quoted, last.as_ref());
+        last = file_of(&step).or(last);
+        steps.push(step);
+    }
+    steps.truncate(MAX_STEPS);
+    steps
+}
+
+fn file_of(step: &Step) -> Option<Target> {
+    match step {
+        Step::Read { files } | Step::Measure { files, .. } => files.last().cloned(),
+        Step::Replace { place, .. } => place.clone(),
+        Step::Write { path, .. } | Step::Append { path, .. } => Some(Target::File(path.clone())),
+        Step::Search { scope, .. } | Step::CountMatches { scope, .. } => scope.path.clone().map(Target::File),
+        _ => None,
+    }
+}
