@@ -5,7 +5,7 @@
 mod support;
 
 use bytes::Bytes;
-use support::{Figure, Need, answer, print, to_typed};
+use support::{Figure, answer, print, to_typed};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -23,7 +23,7 @@ fn main() {
         ours,
         baseline: 1.0,
         unit: "allocations",
-        need: Some(Need::AtMost(1.0)),
+        need: 0.0..=1.0,
         includes: "bytes to StreamEvent, with escapes in some of the texts; the one is the delta's own text",
         ratio: ours,
     });

@@ -1,7 +1,6 @@
 //! A delta costs at most one allocation: its own text. One test alone in its process, for the counts are global.
 
-mod common;
-
+use agent_claude::messages::{ContentBlock, Message};
 use agent_claude::stream::{Accumulator, Delta, SseDecoder, StreamEvent};
 
 #[global_allocator]
@@ -78,11 +77,17 @@ fn a_delta_allocates_its_text_and_nothing_else() {
         assert_eq!(parsing, DELTAS, "{what}: one allocation for each text");
     }
 
-    let events = common::parse(common::stream("text"));
     let mut accumulator = Accumulator::new();
-    events[..2]
-        .iter()
-        .for_each(|event| accumulator.push(event).unwrap());
+    let begin = [
+        StreamEvent::MessageStart {
+            message: Box::new(Message::new("msg_1", "m")),
+        },
+        StreamEvent::ContentBlockStart {
+            index: 0,
+            block: Box::new(ContentBlock::text("")),
+        },
+    ];
+    begin.iter().for_each(|event| accumulator.push(event).unwrap());
     let delta = StreamEvent::ContentBlockDelta {
         index: 0,
         delta: Delta::Text("some words, plain".into()),

@@ -1,8 +1,7 @@
 //! What the benchmarks of this crate share: the stream they decode, and how they print a figure.
 
-#![allow(dead_code, reason = "each benchmark uses a part of this")]
-
 use std::hint::black_box;
+use std::ops::RangeInclusive;
 
 use agent_claude::stream::{Delta, SseDecoder, SseEvent, StreamEvent};
 use bytes::Bytes;
@@ -11,12 +10,6 @@ use serde_json::json;
 /// What one read of a socket yields.
 const CHUNK: usize = 16 * 1024;
 
-/// What a ratio has to be.
-pub(crate) enum Need {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
 /// One comparison.
 pub(crate) struct Figure {
     pub(crate) group: &'static str,
@@ -24,7 +17,8 @@ pub(crate) struct Figure {
     pub(crate) ours: f64,
     pub(crate) baseline: f64,
     pub(crate) unit: &'static str,
-    pub(crate) need: Option<Need>,
+    /// What the ratio has to be.
+    pub(crate) need: RangeInclusive<f64>,
     pub(crate) includes: &'static str,
     /// The baseline divided by ours (how many times as fast), or ours by the baseline (how many times the cost).
     pub(crate) ratio: f64,
@@ -32,11 +26,11 @@ pub(crate) struct Figure {
 
 #[allow(clippy::print_stdout, reason = "printing is what a benchmark is for")]
 pub(crate) fn print(figure: Figure) {
-    let (need, ok) = match figure.need {
-        Some(Need::AtLeast(least)) => (format!("ratio >= {least:.1}"), figure.ratio >= least),
-        Some(Need::AtMost(most)) => (format!("ratio <= {most:.1}"), figure.ratio <= most),
-        None => ("none".to_owned(), true),
+    let need = match (figure.need.start(), figure.need.end()) {
+        (least, &f64::INFINITY) => format!("ratio >= {least:.1}"),
+        (_, most) => format!("ratio <= {most:.1}"),
     };
+    let ok = figure.need.contains(&figure.ratio);
     let line = json!({
         "group": figure.group, "name": figure.name, "ours": figure.ours, "baseline": figure.baseline, "unit": figure.unit,
         "ratio": figure.ratio, "need": need, "ok": ok, "includes": figure.includes,
@@ -87,11 +81,6 @@ pub(crate) fn decode(chunks: &[Bytes], mut each: impl FnMut(SseEvent)) -> usize 
         }
     }
     events
-}
-
-/// Decodes to events that borrow their text.
-pub(crate) fn to_borrowed(chunks: &[Bytes]) -> usize {
-    decode(chunks, |event| _ = black_box(event))
 }
 
 /// Decodes to typed events that own their text.

@@ -1,9 +1,7 @@
 //! The fuzz target's checks, on bytes that are generated rather than found.
 
-#[path = "../fuzz/fuzz_targets/body.rs"]
+#[path = "../../fuzz/fuzz_targets/body.rs"]
 mod body;
-mod common;
-
 use proptest::prelude::*;
 
 /// Pieces of streams, right and wrong.
@@ -65,11 +63,11 @@ proptest! {
 
     #[test]
     fn streams_with_bytes_changed(
-        which in 0..common::STREAMS.len(),
+        which in 0..crate::streams::STREAMS.len(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cuts in prop::collection::vec(any::<u8>(), 0..8),
     ) {
-        let mut stream = common::STREAMS[which].1.to_vec();
+        let mut stream = crate::streams::STREAMS[which].1.to_vec();
         for (at, byte) in changes {
             let at = at.index(stream.len());
             stream[at] = byte;

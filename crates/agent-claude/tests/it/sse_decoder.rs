@@ -1,9 +1,7 @@
 //! The decoder against the format's rules, and its limits.
 
-mod common;
-
+use crate::streams::decode;
 use agent_claude::stream::{DecodeError, SseDecoder, SseEvent};
-use common::decode;
 
 fn check(stream: &[u8], expected: &[(Option<&str>, &str)]) {
     let events = decode([stream]).expect("the stream decodes");

@@ -1,9 +1,7 @@
 //! However a stream is cut into chunks, the events are the same, and another decoder agrees on what they are.
 
-mod common;
-
+use crate::streams::{OwnedEvent, STREAMS, accumulate, cut, decode, parse};
 use agent_claude::messages::Content;
-use common::{OwnedEvent, STREAMS, accumulate, cut, decode, parse};
 use futures_util::{StreamExt, stream};
 use proptest::prelude::*;
 
@@ -25,7 +23,7 @@ fn every_stream_is_cut_at_every_byte() {
 
 #[test]
 fn line_ends_do_not_matter() {
-    let text = decode([common::stream("text")]).unwrap();
+    let text = decode([crate::streams::stream("text")]).unwrap();
     let trimmed = |events: Vec<OwnedEvent>| -> Vec<(Option<String>, String)> {
         events
             .into_iter()
@@ -34,7 +32,11 @@ fn line_ends_do_not_matter() {
     };
     let text = trimmed(text);
     for other in ["cr", "crlf"] {
-        assert_eq!(trimmed(decode([common::stream(other)]).unwrap()), text, "{other}");
+        assert_eq!(
+            trimmed(decode([crate::streams::stream(other)]).unwrap()),
+            text,
+            "{other}"
+        );
     }
 }
 

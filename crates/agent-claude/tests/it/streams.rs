@@ -1,7 +1,5 @@
 //! The recorded-like streams, and decoding with cuts.
 
-#![allow(dead_code, reason = "each test binary uses a part of this")]
-
 use agent_claude::messages::Message;
 use agent_claude::stream::{Accumulator, DecodeError, SseDecoder, StreamError, StreamEvent};
 

@@ -1,10 +1,8 @@
 //! Events to messages: what each stream yields, and what is refused.
 
-mod common;
-
+use crate::streams::{STREAMS, accumulate, parse, stream};
 use agent_claude::messages::{ContentBlock, Message, StopReason};
 use agent_claude::stream::{Accumulator, AccumulatorLimits, Delta, StreamError, StreamEvent};
-use common::{STREAMS, accumulate, parse, stream};
 use serde_json::{Value, json};
 
 fn message(name: &str) -> Message {
