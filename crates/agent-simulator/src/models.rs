@@ -27,85 +27,28 @@ pub struct ModelEntry {
     pub sampling: bool,
 }
 
-/// id, alias, line, released, thousands of tokens of context, of output, older behaviour.
-type Row = (
-    &'static str,
-    Option<&'static str>,
-    &'static str,
-    &'static str,
-    u64,
-    u64,
-    bool,
-);
-
-const ROWS: &[Row] = &[
-    ("claude-fable-5-2", None, "fable", "2026-11-09", 1000, 128, false),
-    (
-        "claude-mythos-5-2",
-        None,
-        "mythos",
-        "2026-11-09",
-        1000,
-        128,
-        false,
-    ),
-    ("claude-haiku-5-5", None, "haiku", "2026-10-21", 1000, 128, false),
-    (
-        "claude-sonnet-5-5",
-        None,
-        "sonnet",
-        "2026-10-21",
-        1000,
-        128,
-        false,
-    ),
-    ("claude-opus-5-5", None, "opus", "2026-10-21", 1000, 128, false),
-    ("claude-fable-5-1", None, "fable", "2026-09-15", 1000, 128, false),
-    (
-        "claude-mythos-5-1",
-        None,
-        "mythos",
-        "2026-09-15",
-        1000,
-        128,
-        false,
-    ),
-    ("claude-sonnet-5", None, "sonnet", "2026-07-01", 1000, 128, false),
-    ("claude-fable-5", None, "fable", "2026-07-01", 1000, 128, false),
-    ("claude-mythos-5", None, "mythos", "2026-07-01", 1000, 128, false),
-    ("claude-opus-5", None, "opus", "2026-07-01", 1000, 128, false),
-    ("claude-opus-4-8", None, "opus", "2026-05-28", 1000, 128, false),
-    ("claude-opus-4-7", None, "opus", "2026-04-16", 1000, 128, false),
-    ("claude-sonnet-4-6", None, "sonnet", "2026-02-17", 1000, 128, true),
-    ("claude-opus-4-6", None, "opus", "2026-02-05", 1000, 128, true),
-    (
-        "claude-opus-4-5-20251101",
-        Some("claude-opus-4-5"),
-        "opus",
-        "2025-11-24",
-        200,
-        64,
-        true,
-    ),
-    (
-        "claude-haiku-4-5-20251001",
-        Some("claude-haiku-4-5"),
-        "haiku",
-        "2025-10-15",
-        200,
-        64,
-        true,
-    ),
-    (
-        "claude-sonnet-4-5-20250929",
-        Some("claude-sonnet-4-5"),
-        "sonnet",
-        "2025-09-29",
-        200,
-        64,
-        true,
-    ),
-];
+/// Id, line, day of release, thousands of tokens of context and of output, and the marks of older models: `a:` an
+/// alias, `sampling` and `prefill` where they are accepted.
+const CATALOGUE: &str = "
+    claude-fable-5-2            fable   2026-11-09  1000 128
+    claude-mythos-5-2           mythos  2026-11-09  1000 128
+    claude-haiku-5-5            haiku   2026-10-21  1000 128
+    claude-sonnet-5-5           sonnet  2026-10-21  1000 128
+    claude-opus-5-5             opus    2026-10-21  1000 128
+    claude-fable-5-1            fable   2026-09-15  1000 128
+    claude-mythos-5-1           mythos  2026-09-15  1000 128
+    claude-sonnet-5             sonnet  2026-07-01  1000 128
+    claude-fable-5              fable   2026-07-01  1000 128
+    claude-mythos-5             mythos  2026-07-01  1000 128
+    claude-opus-5               opus    2026-07-01  1000 128
+    claude-opus-4-8             opus    2026-05-28  1000 128
+    claude-opus-4-7             opus    2026-04-16  1000 128
+    claude-sonnet-4-6           sonnet  2026-02-17  1000 128  sampling
+    claude-opus-4-6             opus    2026-02-05  1000 128  sampling
+    claude-opus-4-5-20251101    opus    2025-11-24   200  64  sampling prefill a:claude-opus-4-5
+    claude-haiku-4-5-20251001   haiku   2025-10-15   200  64  sampling prefill a:claude-haiku-4-5
+    claude-sonnet-4-5-20250929  sonnet  2025-09-29   200  64  sampling prefill a:claude-sonnet-4-5
+";
 
 /// The most entries one page of the list may hold, as in the API.
 const MAX_PAGE: usize = 1000;
@@ -114,22 +57,30 @@ const DEFAULT_PAGE: usize = 20;
 impl ModelEntry {
     /// The models that the simulator knows unless it is told otherwise, newest first.
     pub fn catalogue() -> Vec<Self> {
-        ROWS.iter().map(Self::from_row).collect()
+        CATALOGUE.lines().filter_map(Self::from_line).collect()
     }
 
-    fn from_row(row: &Row) -> Self {
-        let &(id, alias, line, released, context, output, older) = row;
-        Self {
+    fn from_line(line: &str) -> Option<Self> {
+        let mut words = line.split_whitespace();
+        let (id, family, released) = (words.next()?, words.next()?, words.next()?);
+        let mut thousands = || Some(words.next()?.parse::<u64>().ok()? * 1000);
+        let (context_window, max_output) = (thousands()?, thousands()?);
+        let marks: Vec<&str> = words.collect();
+        Some(Self {
             id: id.to_owned(),
-            aliases: alias.map(str::to_owned).into_iter().collect(),
+            aliases: marks
+                .iter()
+                .filter_map(|mark| mark.strip_prefix("a:"))
+                .map(str::to_owned)
+                .collect(),
             display_name: display_name(id),
-            line: line.to_owned(),
+            line: family.to_owned(),
             created_at: format!("{released}T00:00:00Z"),
-            context_window: context * 1000,
-            max_output: output * 1000,
-            prefill: older && !id.ends_with("-4-6"),
-            sampling: older,
-        }
+            context_window,
+            max_output,
+            prefill: marks.contains(&"prefill"),
+            sampling: marks.contains(&"sampling"),
+        })
     }
 
     fn answers_to(&self, id: &str) -> bool {

@@ -43,7 +43,7 @@ pub enum Fault {
     Truncate,
     /// An event whose data is no JSON.
     Malformed,
-    /// One text delta of this many bytes before the answer.
+    /// A ping of this many bytes before the answer: whoever can hold it may ignore it (of JSON: white space).
     HugeEvent(u64),
     /// The answer comes byte by byte, this long between them.
     Trickle(Duration),

@@ -91,12 +91,27 @@ async fn credentials_and_versions_are_checked() {
         ..Default::default()
     };
     let running = start(config).await;
-    let version = ("anthropic-version", "2023-06-01");
-    let cases: &[(&[(&str, &str)], u16, &str)] = &[
-        (&[("x-api-key", "any"), version], 200, ""),
-        (&[("authorization", "Bearer any"), version], 200, ""),
+    type Headers = &'static [(&'static str, &'static str)];
+    let cases: &[(Headers, u16, &str)] = &[
         (
-            &[("x-api-key", "any"), ("authorization", "Bearer old-key"), version],
+            &[("x-api-key", "any"), ("anthropic-version", "2023-06-01")],
+            200,
+            "",
+        ),
+        (
+            &[
+                ("authorization", "Bearer any"),
+                ("anthropic-version", "2023-06-01"),
+            ],
+            200,
+            "",
+        ),
+        (
+            &[
+                ("x-api-key", "any"),
+                ("authorization", "Bearer old-key"),
+                ("anthropic-version", "2023-06-01"),
+            ],
             200,
             "",
         ),
@@ -105,16 +120,34 @@ async fn credentials_and_versions_are_checked() {
             200,
             "",
         ),
-        (&[version], 401, "x-api-key header is required"),
-        (&[("x-api-key", ""), version], 401, "x-api-key header is required"),
         (
-            &[("authorization", "Basic any"), version],
+            &[("anthropic-version", "2023-06-01")],
             401,
             "x-api-key header is required",
         ),
-        (&[("x-api-key", "old-key"), version], 401, "invalid x-api-key"),
         (
-            &[("authorization", "Bearer old-key"), version],
+            &[("x-api-key", ""), ("anthropic-version", "2023-06-01")],
+            401,
+            "x-api-key header is required",
+        ),
+        (
+            &[
+                ("authorization", "Basic any"),
+                ("anthropic-version", "2023-06-01"),
+            ],
+            401,
+            "x-api-key header is required",
+        ),
+        (
+            &[("x-api-key", "old-key"), ("anthropic-version", "2023-06-01")],
+            401,
+            "invalid x-api-key",
+        ),
+        (
+            &[
+                ("authorization", "Bearer old-key"),
+                ("anthropic-version", "2023-06-01"),
+            ],
             401,
             "invalid x-api-key",
         ),

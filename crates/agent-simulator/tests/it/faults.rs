@@ -77,7 +77,7 @@ async fn an_error_event_ends_the_stream() {
         .text()
         .lines()
         .filter_map(|line| line.strip_prefix("data: "))
-        .last()
+        .next_back()
         .unwrap()
         .to_owned();
     let data: serde_json::Value = serde_json::from_str(&data).unwrap();
