@@ -73,6 +73,14 @@ struct Buckets {
     output: Bucket,
 }
 
+impl Buckets {
+    fn refill(&mut self, now: Instant) {
+        for bucket in [&mut self.requests, &mut self.input, &mut self.output] {
+            bucket.refill(now);
+        }
+    }
+}
+
 impl RateLimiter {
     pub(crate) fn new(limits: RateLimits, now: Instant) -> Self {
         Self {
@@ -87,14 +95,12 @@ impl RateLimiter {
     /// Takes one request and its input off the buckets, or says which limit is met and for how long.
     pub(crate) fn admit(&self, input_tokens: u64, now: Instant) -> Result<(), (&'static str, Duration)> {
         let mut buckets = self.buckets.lock();
+        buckets.refill(now);
         let Buckets {
             requests,
             input,
             output,
         } = &mut *buckets;
-        for bucket in [&mut *requests, &mut *input, &mut *output] {
-            bucket.refill(now);
-        }
         // A single prompt may exceed a whole minute's tokens; it passes when the bucket is full.
         let wanted = (input_tokens as f64).min(input.limit);
         for (name, bucket, amount) in [
@@ -121,25 +127,23 @@ impl RateLimiter {
     /// The `anthropic-ratelimit-*` headers as they stand now.
     pub(crate) fn headers(&self, now: Instant) -> Vec<(String, String)> {
         let mut buckets = self.buckets.lock();
+        buckets.refill(now);
         let Buckets {
             requests,
             input,
             output,
-        } = &mut *buckets;
+        } = &*buckets;
         let mut headers = Vec::with_capacity(12);
-        for bucket in [&mut *requests, &mut *input, &mut *output] {
-            bucket.refill(now);
-        }
         let both = Bucket {
             limit: input.limit + output.limit,
             level: input.level + output.level,
             updated: now,
         };
         for (name, bucket) in [
-            ("requests", &*requests),
+            ("requests", requests),
             ("tokens", &both),
-            ("input-tokens", &*input),
-            ("output-tokens", &*output),
+            ("input-tokens", input),
+            ("output-tokens", output),
         ] {
             let reset = Utc::now() + bucket.time_until(bucket.limit);
             for (what, value) in [

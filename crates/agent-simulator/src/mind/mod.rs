@@ -44,6 +44,14 @@ pub(crate) struct Progress {
     pub(crate) wanted: Vec<Call>,
 }
 
+impl Progress {
+    /// The steps that plans and reports show, with their reports.
+    fn work(&self) -> Vec<(&Step, Option<&Report>)> {
+        let all = self.steps.iter().zip(self.reports.iter().map(Option::as_ref));
+        all.filter(|(step, _)| step.is_work()).collect()
+    }
+}
+
 /// Answers a request.
 pub(crate) fn reply(request: &Request, random: &mut Random) -> Reply {
     let thread = Thread::of(&request.body);

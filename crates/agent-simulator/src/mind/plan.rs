@@ -14,12 +14,7 @@ const MAX_STEP: usize = 120;
 
 /// The call that brings the plan up to date, if there is a plan and it is not.
 pub(crate) fn update(progress: &Progress, thread: &Thread, tools: &[&str]) -> Option<Call> {
-    let work: Vec<_> = progress
-        .steps
-        .iter()
-        .zip(&progress.reports)
-        .filter(|(step, _)| step.is_work())
-        .collect();
+    let work = progress.work();
     if work.len() < MIN_STEPS || !tools.contains(&"update_plan") {
         return None;
     }

@@ -20,7 +20,7 @@ const FAILED: &str = "Step failed: ";
 /// Bytes of one step's report in a summary.
 const MAX_REPORT: usize = 1500;
 /// The tools of the conversation are not in the request for its summary.
-const ALL_TOOLS: &[&str] = &[
+pub(super) const ALL_TOOLS: &[&str] = &[
     "list_directory",
     "read_file",
     "grep",

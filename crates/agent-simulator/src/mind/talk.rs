@@ -75,12 +75,7 @@ pub(crate) fn thoughts(progress: &Progress, calls: &[Call]) -> String {
 
 /// The last answer of a task.
 pub(crate) fn answer(progress: &Progress, thread: &Thread, tools: &[&str]) -> String {
-    let work: Vec<_> = progress
-        .steps
-        .iter()
-        .zip(&progress.reports)
-        .filter(|(step, _)| step.is_work())
-        .collect();
+    let work = progress.work();
     let understood = work
         .iter()
         .filter(|(step, _)| !matches!(step, Step::NotUnderstood { .. }))
@@ -93,18 +88,16 @@ pub(crate) fn answer(progress: &Progress, thread: &Thread, tools: &[&str]) -> St
     }
     let ok = work
         .iter()
-        .filter(|(_, report)| report.as_ref().is_some_and(|report| report.ok))
+        .filter(|(_, report)| report.is_some_and(|report| report.ok))
         .count();
     let mut parts = Vec::new();
     for (number, (step, report)) in work.iter().enumerate() {
-        let body = report
-            .as_ref()
-            .map_or("This was not reached.", |report| report.body.as_str());
+        let body = report.map_or("This was not reached.", |report| report.body.as_str());
         if work.len() == 1 {
             parts.push(body.to_owned());
             continue;
         }
-        let failed = if report.as_ref().is_some_and(|report| report.ok) {
+        let failed = if report.is_some_and(|report| report.ok) {
             ""
         } else {
             " (not done)"

@@ -12,16 +12,7 @@ use crate::validate::{self, Terms};
 mod conversations;
 mod tasks;
 
-const ALL: &[&str] = &[
-    "list_directory",
-    "read_file",
-    "grep",
-    "glob",
-    "edit_file",
-    "write_file",
-    "bash",
-    "update_plan",
-];
+const ALL: &[&str] = summary::ALL_TOOLS;
 
 /// A folder, with tools that answer as the agent's own do.
 #[derive(Clone, Default)]
