@@ -16,6 +16,7 @@ use crate::tools;
 const GROUPS: &[(&str, &str, &str)] = &[
     ("startup", "claude-agent", "startup"),
     ("decoder", "agent-claude", "decoder"),
+    ("allocations", "agent-claude", "allocations"),
     ("tools", "agent-core", "tools"),
     ("sessions", "agent-core", "sessions"),
 ];

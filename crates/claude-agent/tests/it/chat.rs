@@ -1,6 +1,7 @@
 //! `claude-agent chat` in a real terminal: tmux types the keys and reads the screen.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::{Machine, Simulator, exists, wait_until};
 
@@ -11,10 +12,13 @@ struct Terminal {
 
 impl Terminal {
     fn start(machine: &Machine, simulator: &Simulator, flags: &str) -> Self {
-        let socket = machine.home().join("tmux").to_str().unwrap().to_owned();
+        // A server that is ending still holds its socket, so each has its own.
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("tmux-{}", STARTED.fetch_add(1, Ordering::Relaxed));
+        let socket = machine.home().join(name).to_str().unwrap().to_owned();
         let terminal = Self { socket };
         let command = format!(
-            "env -i PATH='{}' HOME='{}' LANG=C.UTF-8 TERM=screen-256color ANTHROPIC_BASE_URL={} ANTHROPIC_API_KEY=k \
+            "trap '' INT; env -i PATH='{}' HOME='{}' LANG=C.UTF-8 TERM=screen-256color ANTHROPIC_BASE_URL={} ANTHROPIC_API_KEY=k \
              '{}' --data-dir '{}' chat {flags}; echo CHAT-EXIT-$?; sleep 60",
             std::env::var("PATH").unwrap(),
             machine.home().display(),
@@ -127,9 +131,36 @@ fn ctrl_c_stops_the_answer_and_twice_quits() {
     terminal.wait_for("stopped; what was done so far is kept");
     terminal.wait_for("ask for something");
     terminal.key("C-c");
-    terminal.wait_for("Ctrl-C again quits");
     terminal.key("C-c");
     terminal.wait_for("CHAT-EXIT-0");
+}
+
+#[test]
+fn one_ctrl_c_on_an_idle_line_only_clears_it() {
+    let machine = Machine::new();
+    let simulator = Simulator::start(&[]);
+    let terminal = Terminal::start(&machine, &simulator, "");
+    terminal.send("half a thou");
+    terminal.wait_for("half a thou");
+    terminal.key("C-c");
+    terminal.wait_for("Ctrl-C again quits");
+    terminal.wait_for("ask for something");
+    terminal.key("C-c");
+    terminal.wait_for("CHAT-EXIT-0");
+}
+
+#[test]
+fn what_is_typed_while_it_works_steers_it() {
+    let machine = Machine::new();
+    machine.write("notes.txt", "the answer is forty-two\n");
+    let simulator = Simulator::start(&[]);
+    let terminal = Terminal::start(&machine, &simulator, "--permission-mode policy");
+    terminal.send("Run `sleep 2`");
+    terminal.key("Enter");
+    terminal.wait_for("type to steer");
+    terminal.send("Read notes.txt");
+    terminal.key("Enter");
+    terminal.wait_for("forty-two");
 }
 
 #[test]

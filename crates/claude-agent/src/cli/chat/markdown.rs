@@ -318,7 +318,7 @@ mod tests {
             ("```\ncode\n\nmore", 0),
             ("```\ncode\n\n```\n\nafter", 15),
             ("- a\n\n- b\n\n", 0),
-            ("- a\n\nafter\n\n", 13),
+            ("- a\n\nafter\n\n", 12),
         ] {
             assert_eq!(finished_prefix(text), finished, "{text:?}");
         }

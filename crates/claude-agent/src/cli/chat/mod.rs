@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use agent_config::Loaded;
 use agent_config::environment::Environment;
-use agent_core::{AgentEvent, ApprovalAnswer, Session, SessionChoice, TurnHandle};
+use agent_core::{AgentEvent, ApprovalAnswer, ApprovalId, Session, SessionChoice, TurnHandle};
 use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use futures_util::StreamExt;
 
@@ -31,6 +31,9 @@ use crate::app::{App, Presence};
 
 /// Two presses of Ctrl-C within this time quit.
 const QUIT_WINDOW: Duration = Duration::from_secs(2);
+
+/// A question takes no answer before it could be read: what was being typed when it came up must not be a yes.
+const SETTLE: Duration = Duration::from_millis(400);
 
 /// How often the spinner turns. Nothing is drawn while nothing runs.
 const TICK: Duration = Duration::from_millis(100);
@@ -94,6 +97,7 @@ async fn talk(app: &App, session: Session, model: &str, history: History) -> Res
         terminal,
         running: None,
         interrupted: None,
+        asked: None,
         ticks: 0,
     };
     chat.greet()?;
@@ -153,6 +157,8 @@ struct Chat<'a> {
     terminal: Terminal,
     running: Option<Running>,
     interrupted: Option<Instant>,
+    /// The question that waits for an answer, and since when it is shown.
+    asked: Option<(ApprovalId, Instant)>,
     ticks: usize,
 }
 
@@ -320,6 +326,10 @@ impl Chat<'_> {
                 .running
                 .as_mut()
                 .and_then(|running| running.handle.events.try_recv().ok());
+        }
+        let pending = self.view.pending().map(|pending| pending.id);
+        if self.asked.map(|(id, _)| id) != pending {
+            self.asked = pending.map(|id| (id, Instant::now()));
         }
         if rows.is_empty() { Ok(()) } else { self.draw(&rows) }
     }

@@ -161,8 +161,15 @@ impl View {
                 self.plan = items;
                 Vec::new()
             }
-            AgentEvent::UsageReported { input_tokens, output_tokens, cost_usd, .. } => {
-                self.tokens += input_tokens + output_tokens;
+            AgentEvent::UsageReported {
+                input_tokens,
+                output_tokens,
+                cache_read_input_tokens,
+                cache_creation_input_tokens,
+                cost_usd,
+                ..
+            } => {
+                self.tokens += input_tokens + output_tokens + cache_read_input_tokens + cache_creation_input_tokens;
                 self.cost = self.cost.zip(cost_usd).map(|(sum, cost)| sum + cost);
                 Vec::new()
             }
@@ -498,7 +505,7 @@ fn boxed(text: &str, limit: usize, width: usize, style: impl Fn(&str) -> Style) 
     }
     let rest = text.lines().count().saturating_sub(limit);
     if rest > 0 {
-        rows.push(Line::styled(format!("  │ … {rest} more lines"), Style::DIM));
+        rows.push(Line::styled(format!("  │ {}", output::more_lines(rest)), Style::DIM));
     }
     rows
 }

@@ -116,7 +116,7 @@ fn question(summary: &str, reason: &str, detail: Option<&str>) -> String {
         }
         let rest = detail.lines().count().saturating_sub(DETAIL_LINES);
         if rest > 0 {
-            text.push_str(&format!("  │ … {rest} more lines\n"));
+            text.push_str(&format!("  │ {}\n", output::more_lines(rest)));
         }
     }
     text.push_str("  [y] once  [a] always in this session  [n] no:");

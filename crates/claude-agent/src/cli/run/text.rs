@@ -22,11 +22,13 @@ pub(super) struct TextPrinter {
     tells: bool,
     /// Whether the cursor stands behind an unfinished line of the answer.
     mid_line: bool,
-    /// Calls that were told and have not finished, the last one last: id and summary.
+    /// Calls that have not finished: id and summary.
     calls: Vec<(String, String)>,
-    /// Whether the last line told was the head of the last of these calls.
-    at_last_head: bool,
+    /// The call whose head was the last line told: its output may follow.
+    open_head: Option<String>,
     plan: Vec<PlanItem>,
+    /// A plan that is not shown yet; empty when there is none.
+    next_plan: Vec<PlanItem>,
 }
 
 impl TextPrinter {
@@ -37,8 +39,9 @@ impl TextPrinter {
             tells: !quiet,
             mid_line: false,
             calls: Vec::new(),
-            at_last_head: false,
+            open_head: None,
             plan: Vec::new(),
+            next_plan: Vec::new(),
         }
     }
 
@@ -61,23 +64,26 @@ impl TextPrinter {
             // The plan itself is shown when it changes; that it was changed is no news beside it.
             AgentEvent::ToolRequested { name, .. } if name == PLAN_TOOL => {}
             AgentEvent::ToolFinished { name, is_error: false, .. } if name == PLAN_TOOL => {}
-            AgentEvent::ToolRequested { id, summary, .. } => {
-                self.note(&format!("{dim}● {}{reset}", visible(summary)))?;
-                self.calls.push((id.clone(), summary.clone()));
-                self.at_last_head = true;
-            }
+            AgentEvent::ToolRequested { id, summary, .. } => self.calls.push((id.clone(), summary.clone())),
+            // Alone, a call is told when it begins, because it may take long. Of several at once each is told with its
+            // output.
+            AgentEvent::ToolStarted { id } if self.calls.len() == 1 && self.calls[0].0 == *id => self.head(id)?,
             AgentEvent::ToolFinished { id, output, is_error, .. } => {
-                self.below_its_head(id)?;
+                if self.open_head.as_ref() != Some(id) {
+                    self.head(id)?;
+                }
+                self.calls.retain(|(call, _)| call != id);
                 let colour = if *is_error { red } else { dim };
                 for line in preview(output) {
                     self.note(&format!("{colour}  │ {line}{reset}"))?;
                 }
+                self.show_plan()?;
             }
             AgentEvent::PlanUpdated { items } => {
-                for item in changes(&self.plan, items) {
-                    self.note(&format!("{dim}  {} {}{reset}", output::plan_mark(item.status), visible(&item.step)))?;
+                self.next_plan.clone_from(items);
+                if self.open_head.is_none() {
+                    self.show_plan()?;
                 }
-                self.plan.clone_from(items);
             }
             AgentEvent::Retrying { attempt, delay_ms, reason } => {
                 let seconds = *delay_ms as f64 / 1000.0;
@@ -97,17 +103,32 @@ impl TextPrinter {
         Ok(())
     }
 
-    /// Output of calls that run at the same time comes in any order: what does not follow its head is told again.
-    fn below_its_head(&mut self, id: &str) -> Result<(), Failure> {
-        let Some(at) = self.calls.iter().position(|(call, _)| call == id) else {
+    /// The line above a call's output.
+    fn head(&mut self, id: &str) -> Result<(), Failure> {
+        let Some((_, summary)) = self.calls.iter().find(|(call, _)| call == id) else {
             return Ok(());
         };
-        let follows = self.at_last_head && at + 1 == self.calls.len();
-        let (_, summary) = self.calls.remove(at);
-        if !follows {
-            let Style { dim, reset, .. } = self.style;
-            self.note(&format!("{dim}○ {}{reset}", visible(&summary)))?;
+        let Style { dim, reset, .. } = self.style;
+        let head = format!("{dim}● {}{reset}", visible(summary));
+        self.note(&head)?;
+        self.open_head = Some(id.to_owned());
+        Ok(())
+    }
+
+    fn show_plan(&mut self) -> Result<(), Failure> {
+        let plan = std::mem::take(&mut self.next_plan);
+        if plan.is_empty() {
+            return Ok(());
         }
+        let Style { dim, reset, .. } = self.style;
+        for item in changes(&self.plan, &plan) {
+            self.note(&format!(
+                "{dim}  {} {}{reset}",
+                output::plan_mark(item.status),
+                visible(&item.step)
+            ))?;
+        }
+        self.plan = plan;
         Ok(())
     }
 
@@ -159,7 +180,7 @@ impl TextPrinter {
 
     fn always(&mut self, text: &str) -> Result<(), Failure> {
         self.end_line()?;
-        self.at_last_head = false;
+        self.open_head = None;
         output::note(text);
         Ok(())
     }
@@ -193,7 +214,7 @@ fn preview(output: &str) -> Vec<String> {
         .collect();
     let rest = output.lines().count().saturating_sub(PREVIEW_LINES);
     if rest > 0 {
-        lines.push(format!("… {rest} more lines"));
+        lines.push(output::more_lines(rest));
     }
     lines
 }
