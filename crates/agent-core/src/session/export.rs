@@ -10,6 +10,8 @@ use serde_json::value::RawValue;
 
 use super::error::{StoreError, from_io};
 use super::readers::Readers;
+use super::rows::number_of;
+use super::spending::{self, MessageUsage};
 use super::types::{SessionId, SessionInfo, StoredMessage};
 use super::{catalogue, messages};
 
@@ -24,6 +26,8 @@ struct MessageOut<'a> {
     seq: u64,
     role: Role,
     created: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<&'a MessageUsage>,
     content: &'a RawValue,
 }
 
@@ -58,8 +62,9 @@ pub(super) fn json<W: Write>(readers: &Readers, id: SessionId, out: &mut W) -> R
     }
     written(|| write!(out, "],\"messages\":["))?;
     let mut between = "\n";
-    each_message(readers, &session, |message| {
+    each_message(readers, &session, |message, usage| {
         let entry = MessageOut {
+            usage,
             seq: message.seq,
             role: message.role,
             created: message.created,
@@ -80,14 +85,18 @@ pub(super) fn json<W: Write>(readers: &Readers, id: SessionId, out: &mut W) -> R
 pub(super) fn each_message(
     readers: &Readers,
     session: &SessionInfo,
-    mut write: impl FnMut(&StoredMessage) -> io::Result<()>,
+    mut write: impl FnMut(&StoredMessage, Option<&MessageUsage>) -> io::Result<()>,
 ) -> Result<(), StoreError> {
     let mut next = 1;
     while next <= session.messages {
-        let page =
-            readers.read_blocking(|c| messages::page(c, session.id, next, session.messages, PAGE_BYTES))?;
+        let (page, usage) = readers.read_blocking(|c| {
+            let page = messages::page(c, session.id, next, session.messages, PAGE_BYTES)?;
+            let last = page.last().map_or(0, |message| message.seq);
+            let usage = spending::of_messages(c, number_of(c, session.id)?, next, last)?;
+            Ok((page, usage))
+        })?;
         for message in &page {
-            written(|| write(message))?;
+            written(|| write(message, usage.get(&message.seq)))?;
         }
         next += page.len() as u64;
     }

@@ -15,7 +15,7 @@ use super::types::{SessionId, SessionInfo, StoredMessage};
 pub(super) fn markdown<W: Write>(readers: &Readers, id: SessionId, out: &mut W) -> Result<(), StoreError> {
     let session = readers.read_blocking(|c| catalogue::get(c, id))?;
     written(|| write_head(out, &session))?;
-    each_message(readers, &session, |message| write_message(out, message))?;
+    each_message(readers, &session, |message, _| write_message(out, message))?;
     written(|| out.flush())
 }
 

@@ -1,8 +1,11 @@
 //! What requests used and cost.
 
+use std::collections::HashMap;
+
 use agent_claude::messages::Usage;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
+use serde::Serialize;
 
 use super::catalogue;
 use super::error::Fault;
@@ -11,6 +14,43 @@ use super::types::{Cost, CostScope};
 
 /// More tokens than a request can have; keeps a mad number of a server's from spoiling the sums.
 const MAX_TOKENS: u64 = 1 << 40;
+
+/// What the request used that gave a message.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct MessageUsage {
+    input_tokens: u64,
+    output_tokens: u64,
+    cache_read_input_tokens: u64,
+    cache_creation_input_tokens: u64,
+    cost_usd: Option<f64>,
+}
+
+/// By `seq`, for the messages that have one.
+pub(super) fn of_messages(
+    connection: &Connection,
+    number: i64,
+    first: u64,
+    last: u64,
+) -> Result<HashMap<u64, MessageUsage>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT seq, input_tokens, output_tokens, cache_read_tokens, cache_creation_tokens, cost_usd
+         FROM usage WHERE session = ?1 AND seq BETWEEN ?2 AND ?3",
+    )?;
+    let mut rows = select.query([number, first.cast_signed(), last.cast_signed()])?;
+    let mut found = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let count = |column: usize| to_count(row.get(column)?);
+        let usage = MessageUsage {
+            input_tokens: count(1)?,
+            output_tokens: count(2)?,
+            cache_read_input_tokens: count(3)?,
+            cache_creation_input_tokens: count(4)?,
+            cost_usd: row.get(5)?,
+        };
+        found.insert(count(0)?, usage);
+    }
+    Ok(found)
+}
 
 /// Stores one request's usage, by message where it gave one, and adds it to its session's sums.
 pub(super) fn record(

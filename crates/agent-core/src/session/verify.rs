@@ -6,7 +6,7 @@ use super::error::Fault;
 use super::rows::{checksum, seq_of, text, to_role};
 
 /// Problems that are worth naming; the first is enough to act on.
-const MAX_PROBLEMS: i64 = 5;
+const MAX_PROBLEMS: usize = 5;
 
 /// The index against the text it was made of. Part of the write path because FTS5 takes the question as an insert.
 pub(super) fn index(connection: &Connection) -> Result<(), Fault> {
@@ -18,10 +18,8 @@ pub(super) fn index(connection: &Connection) -> Result<(), Fault> {
 }
 
 pub(super) fn structure_and_messages(connection: &Connection) -> Result<(), Fault> {
-    let mut check = connection.prepare("SELECT * FROM pragma_integrity_check(?1)")?;
-    let problems: Vec<String> = check
-        .query_map([MAX_PROBLEMS], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
+    let mut check = connection.prepare(&format!("PRAGMA integrity_check({MAX_PROBLEMS})"))?;
+    let problems: Vec<String> = check.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     if problems != ["ok"] {
         return Err(Fault::Damaged(problems.join("; ")));
     }

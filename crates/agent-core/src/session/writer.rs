@@ -212,3 +212,135 @@ fn truncate_log(connection: &Connection, path: &Path) {
         tracing::warn!(store = %path.display(), %error, "the log of the session store could not be emptied");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+    use crate::session::connection::{self, Access};
+    use crate::session::{files, schema};
+
+    fn writer() -> (tempfile::TempDir, Arc<Writer>) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = files::prepare(&folder.path().join("sessions.db"), schema::create).expect("created");
+        let connection = connection::open(&path, Access::Write).expect("opens");
+        connection.busy_timeout(Duration::from_millis(20)).expect("set");
+        (
+            folder,
+            Arc::new(Writer::start(&path, connection).expect("starts")),
+        )
+    }
+
+    fn insert(text: String) -> impl FnMut(&Connection) -> Result<usize, Fault> + Send + 'static {
+        move |c| {
+            let sql = "INSERT INTO messages (role, created, checksum, content) VALUES ('user', 0, 0, ?1)";
+            Ok(c.execute(sql, [&text])?)
+        }
+    }
+
+    async fn count(writer: &Writer) -> i64 {
+        let count = |c: &Connection| Ok(c.query_row("SELECT count(*) FROM messages", [], |row| row.get(0))?);
+        writer.write(Afterwards::Nothing, count).await.expect("counted")
+    }
+
+    /// Holds the thread until all of `changes` wait, so that they are one group.
+    async fn as_one_group(
+        writer: &Arc<Writer>,
+        changes: Vec<Option<String>>,
+    ) -> Vec<Result<usize, StoreError>> {
+        let (release, held) = sync_channel::<()>(1);
+        let held = parking_lot::Mutex::new(held);
+        let mut tasks = Vec::new();
+        let blocked = async {
+            let hold = move |_: &Connection| Ok(held.lock().recv().is_ok());
+            writer.write(Afterwards::Nothing, hold).await.expect("held");
+        };
+        for change in changes {
+            tasks.push(async move {
+                match change {
+                    Some(text) => writer.write(Afterwards::Nothing, insert(text)).await,
+                    None => {
+                        let refuse = |c: &Connection| {
+                            insert("taken back".into())(c)?;
+                            Err(StoreError::Closed.into())
+                        };
+                        writer.write(Afterwards::Nothing, refuse).await
+                    }
+                }
+            });
+        }
+        let releasing = async { release.send(()).expect("the thread waits") };
+        // `join!` polls in order: the blocker and every change are queued before the release.
+        let all = futures_util::future::join_all(tasks);
+        let ((), results, ()) = tokio::join!(blocked, all, releasing);
+        results
+    }
+
+    fn kinds(results: &[Result<usize, StoreError>]) -> Vec<&'static str> {
+        results
+            .iter()
+            .map(|result| result.as_ref().map_or_else(StoreError::kind, |_| "ok"))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a_refused_change_is_taken_out_of_its_group() {
+        let (_folder, writer) = writer();
+        let results = as_one_group(&writer, vec![Some("a".into()), None, Some("b".into())]).await;
+        assert_eq!(kinds(&results), ["ok", "closed", "ok"]);
+        assert_eq!(count(&writer).await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_fails_only_what_does_not_fit_and_is_survived() {
+        let (_folder, writer) = writer();
+        let limit = |pages: u32| {
+            move |c: &Connection| {
+                let sql = format!("PRAGMA max_page_count = {pages}");
+                Ok(c.query_row(&sql, [], |row| row.get::<_, i64>(0))?)
+            }
+        };
+        let pages = |c: &Connection| Ok(c.query_row("PRAGMA page_count", [], |row| row.get(0))?);
+        let pages: u32 = writer.write(Afterwards::Nothing, pages).await.expect("counted");
+        writer
+            .write(Afterwards::Nothing, limit(pages + 10))
+            .await
+            .expect("limited");
+
+        let large = "x".repeat(1 << 20);
+        let results = as_one_group(
+            &writer,
+            vec![Some("a".into()), Some(large.clone()), Some("b".into())],
+        )
+        .await;
+        assert_eq!(kinds(&results), ["ok", "full", "ok"]);
+        assert_eq!(count(&writer).await, 2);
+
+        writer
+            .write(Afterwards::Nothing, limit(1_000_000))
+            .await
+            .expect("raised");
+        writer
+            .write(Afterwards::Nothing, insert(large))
+            .await
+            .expect("fits now");
+        assert_eq!(count(&writer).await, 3);
+    }
+
+    #[tokio::test]
+    async fn a_lock_of_another_process_fails_the_group_once() {
+        let (folder, writer) = writer();
+        let other = Connection::open(folder.path().join("sessions.db")).expect("opens");
+        other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+        let change = writer.write(Afterwards::Nothing, insert("a".into())).await;
+        assert_eq!(change.expect_err("locked").kind(), "locked");
+        other.execute_batch("ROLLBACK").expect("released");
+        writer
+            .write(Afterwards::Nothing, insert("a".into()))
+            .await
+            .expect("stored");
+        assert_eq!(count(&writer).await, 1);
+    }
+}
