@@ -44,6 +44,11 @@ impl<'r> Context<'r> {
         self.tools.contains(&tool)
     }
 
+    /// Which records steps have asked for so far.
+    pub(crate) fn used(&self) -> &[bool] {
+        &self.used
+    }
+
     /// The result of a call, or `None` when it has to be made first.
     ///
     /// The same call may be made more than once, before and after a change: results are handed out in their order.

@@ -8,7 +8,7 @@ use super::report::code;
 use super::step::Target;
 use crate::conversation::Output;
 
-/// Files of one pattern that are read or counted; the report says when there were more.
+/// Files of one pattern that are read or changed; the report says when there were more.
 pub(crate) const MAX_FILES: usize = 48;
 
 /// A file that was read, or the error.
@@ -21,29 +21,38 @@ pub(crate) struct FileRead {
     pub(crate) note: Option<String>,
 }
 
+/// The files that targets name.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) files: Vec<String>,
+    /// The tool that looked them up left some out.
+    pub(crate) is_partial: bool,
+}
+
 /// The files that the targets name. Patterns are looked up together.
-pub(crate) fn resolve(targets: &[Target], context: &mut Context) -> Option<Result<Vec<String>, String>> {
+pub(crate) fn resolve(targets: &[Target], context: &mut Context) -> Option<Result<Found, String>> {
     let looked_up: Vec<_> = targets
         .iter()
         .map(|target| match target {
-            Target::File(path) => Some(Ok(vec![path.clone()])),
-            Target::Pattern(pattern) => glob(pattern, context).map(|output| match output.is_error {
-                true => Err(output.text),
-                false => Ok(output::paths(&output.text)
-                    .into_iter()
-                    .map(str::to_owned)
-                    .collect()),
+            Target::File(path) => Some(Output {
+                text: path.clone(),
+                is_error: false,
             }),
+            Target::Pattern(pattern) => glob(pattern, context),
         })
         .collect();
-    let mut files = Vec::new();
-    for found in looked_up {
-        match found? {
-            Ok(found) => files.extend(found),
-            Err(error) => return Some(Err(error)),
+    let mut found = Found::default();
+    for output in looked_up {
+        let output = output?;
+        if output.is_error {
+            return Some(Err(output.text));
         }
+        found
+            .files
+            .extend(output::paths(&output.text).into_iter().map(str::to_owned));
+        found.is_partial |= output::is_partial(&output.text);
     }
-    Some(Ok(files))
+    Some(Ok(found))
 }
 
 pub(crate) fn glob(pattern: &str, context: &mut Context) -> Option<Output> {

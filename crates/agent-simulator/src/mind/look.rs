@@ -6,7 +6,7 @@ use super::context::Context;
 use super::files::{self, MAX_FILES, bash, glob, shell_word};
 use super::output;
 use super::report::{Report, code, fenced, list, plural};
-use super::step::{Needle, Scope, Target, Unit};
+use super::step::{Needle, Scope, Target};
 use crate::conversation::Output;
 
 pub(crate) fn look_around(path: Option<&str>, context: &mut Context) -> Option<Report> {
@@ -78,12 +78,12 @@ pub(crate) fn count_files(pattern: &str, context: &mut Context) -> Option<Report
 
 pub(crate) fn read(targets: &[Target], context: &mut Context) -> Option<Report> {
     let names = match files::resolve(targets, context)? {
-        Ok(names) if names.is_empty() => {
+        Ok(found) if found.files.is_empty() => {
             return Some(Report::done(
                 "No file has such a name, so there was nothing to read.",
             ));
         }
-        Ok(names) => names,
+        Ok(found) => found.files,
         Err(error) => return Some(Report::error("The files could not be looked up", &error)),
     };
     let reads: Vec<_> = names
@@ -271,116 +271,6 @@ fn at_least(output: &Output) -> &'static str {
     } else {
         ""
     }
-}
-
-pub(crate) fn measure(unit: Unit, targets: &[Target], context: &mut Context) -> Option<Report> {
-    let names = match files::resolve(targets, context)? {
-        Ok(names) if names.is_empty() => {
-            return Some(Report::done(
-                "No file has such a name, so there was nothing to count.",
-            ));
-        }
-        Ok(names) => names,
-        Err(error) => return Some(Report::error("The files could not be looked up", &error)),
-    };
-    let (counted, left) = names.split_at(names.len().min(MAX_FILES));
-    let (mut counts, problems) = match by_command(unit, counted, context)? {
-        Some(counts) => (counts, Vec::new()),
-        None => by_reading(unit, counted, context)?,
-    };
-    let total: u64 = counts.iter().map(|(_, count)| count).sum();
-    counts.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut parts: Vec<String> = counts
-        .iter()
-        .map(|(file, count)| format!("{}: {count}", code(file)))
-        .collect();
-    parts.extend(problems.iter().cloned());
-    let mut body = match counts.len() {
-        0 => "Nothing could be counted:".to_owned(),
-        _ => format!(
-            "**{total} {}** in {}:",
-            unit.name(),
-            plural(counts.len() as u64, "file")
-        ),
-    };
-    body.push_str(&format!("\n\n{}", list(&parts)));
-    if !left.is_empty() {
-        body.push_str(&format!("\n\n{} more files were not counted.", left.len()));
-    }
-    Some(Report {
-        body,
-        ok: problems.is_empty(),
-    })
-}
-
-/// Counts with `wc`; `None` inside when that cannot be used or fails.
-fn by_command(unit: Unit, files: &[String], context: &mut Context) -> Option<Option<Vec<(String, u64)>>> {
-    if !context.has("bash") {
-        return Some(None);
-    }
-    let flag = match unit {
-        Unit::Lines => "-l",
-        Unit::Words => "-w",
-        Unit::Characters => "-m",
-    };
-    let words: Vec<String> = files.iter().map(|file| shell_word(file)).collect();
-    let command = format!("wc {flag} {}", words.join(" "));
-    let output = bash(&command, format!("count the {}", unit.name()), context)?;
-    if output.is_error {
-        return Some(None);
-    }
-    let counts: Vec<(String, u64)> = output
-        .text
-        .lines()
-        .filter_map(|line| {
-            let (count, file) = line.trim().split_once(' ')?;
-            let named = files
-                .iter()
-                .any(|known| shell_word(known) == shell_word(file.trim()) || known == file.trim());
-            Some((file.trim().to_owned(), count.parse().ok()?)).filter(|_| named)
-        })
-        .collect();
-    Some((counts.len() == files.len()).then_some(counts))
-}
-
-type Counts = (Vec<(String, u64)>, Vec<String>);
-
-fn by_reading(unit: Unit, files: &[String], context: &mut Context) -> Option<Counts> {
-    let reads: Vec<_> = files.iter().map(|file| files::read(file, context)).collect();
-    let mut counts = Vec::new();
-    let mut problems = Vec::new();
-    for read in reads {
-        let read = read?;
-        problems.extend(read.note.clone().filter(|_| read.output.is_error));
-        if read.output.is_error {
-            problems.push(
-                Report::error(
-                    &format!("{} could not be read", code(&read.path)),
-                    &read.output.text,
-                )
-                .body,
-            );
-            continue;
-        }
-        if output::is_partial(&read.output.text) {
-            problems.push(format!(
-                "{} is too long to be read whole, so it is not counted",
-                code(&read.path)
-            ));
-            continue;
-        }
-        let lines = output::file_lines(&read.output.text);
-        let count = match unit {
-            Unit::Lines => lines.len(),
-            Unit::Words => lines
-                .iter()
-                .map(|(_, line)| line.split_whitespace().count())
-                .sum(),
-            Unit::Characters => lines.iter().map(|(_, line)| line.chars().count() + 1).sum(),
-        };
-        counts.push((read.path, count as u64));
-    }
-    Some((counts, problems))
 }
 
 /// The name that Markdown highlighters know.

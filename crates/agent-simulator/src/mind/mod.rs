@@ -7,6 +7,7 @@ mod change;
 mod context;
 mod files;
 mod look;
+mod measure;
 mod output;
 mod parse;
 mod plan;
@@ -22,7 +23,7 @@ mod tests;
 use serde_json::{Value, json};
 
 use crate::answer::{Block, Reply};
-use crate::conversation::Thread;
+use crate::conversation::{Record, Thread};
 use crate::digest::Random;
 use crate::validate::Request;
 use crate::validate::options::ThinkingMode;
@@ -42,6 +43,8 @@ pub(crate) struct Progress {
     /// One for each step, `None` where it is not done.
     pub(crate) reports: Vec<Option<Report>>,
     pub(crate) wanted: Vec<Call>,
+    /// The calls made for steps from the first one on that is not done.
+    pub(crate) carried: Vec<Record>,
 }
 
 impl Progress {
@@ -141,28 +144,42 @@ pub(crate) fn advance(thread: &Thread, tools: Vec<&str>) -> Progress {
         steps.extend(parse::steps(addition));
     }
     steps.truncate(parse::MAX_STEPS);
-    let mut done = resumed
-        .map(|resumed| resumed.reports)
-        .unwrap_or_default()
-        .into_iter();
-    let mut context = Context::new(tools, &thread.records, &thread.earlier);
+    let resumed = resumed.unwrap_or_default();
+    let records: Vec<Record> = resumed
+        .calls
+        .into_iter()
+        .chain(thread.records.iter().cloned())
+        .collect();
+    let mut done = resumed.reports.into_iter();
+    let mut context = Context::new(tools, &records, &thread.earlier);
     let mut reports: Vec<Option<Report>> = Vec::with_capacity(steps.len());
     let mut waits = false;
+    let mut settled: Option<Vec<bool>> = None;
     for step in &steps {
         if let Some(report) = done.next() {
             reports.push(Some(report));
             continue;
         }
-        let pending = reports.contains(&None);
-        waits = waits || (pending && step.is_barrier());
+        waits = waits || (settled.is_some() && step.is_barrier());
+        let before = context.used().to_vec();
         let report = if waits { None } else { perform(step, &mut context) };
-        waits = waits || (report.is_none() && step.is_barrier());
+        if report.is_none() {
+            settled.get_or_insert(before);
+            waits = waits || step.is_barrier();
+        }
         reports.push(report);
     }
+    let settled = settled.unwrap_or_else(|| context.used().to_vec());
+    let used = context.used().iter().zip(&settled).zip(&records);
+    let carried = used
+        .filter(|((used, settled), _)| **used && !**settled)
+        .map(|(_, record)| record.clone());
+    let carried = carried.collect();
     Progress {
         steps,
         reports,
         wanted: context.wanted,
+        carried,
     }
 }
 
@@ -174,7 +191,7 @@ fn perform(step: &Step, context: &mut Context) -> Option<Report> {
         Step::Search { needle, scope } => look::search(needle, scope, context),
         Step::CountMatches { needle, scope } => look::count_matches(needle, scope, context),
         Step::CountFiles { pattern } => look::count_files(pattern, context),
-        Step::Measure { unit, files } => look::measure(*unit, files, context),
+        Step::Measure { unit, files } => measure::measure(*unit, files, context),
         Step::Replace {
             old,
             new,

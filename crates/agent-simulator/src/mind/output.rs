@@ -26,18 +26,27 @@ pub(crate) fn file_lines(text: &str) -> Vec<(u64, &str)> {
     if content.ends_with("is empty (0 bytes).") && !content.contains('\n') {
         return Vec::new();
     }
-    let numbered: Option<Vec<(u64, &str)>> = content
-        .lines()
-        .map(|line| {
-            let (number, text) = line.split_once('\t').or_else(|| line.split_once('→'))?;
-            Some((number.trim().parse().ok()?, text))
-        })
-        .collect();
-    match numbered {
-        Some(lines) if !lines.is_empty() => lines,
-        // A tool that numbers nothing: its brackets may belong to the file.
-        _ => (1..).zip(text.lines()).collect(),
+    let numbered = |line| -> Option<(u64, &str)> {
+        let (number, text): (&str, &str) =
+            Option::or(str::split_once(line, '\t'), str::split_once(line, '→'))?;
+        Some((number.trim().parse().ok()?, text))
+    };
+    let all = content.lines().count();
+    let lines: Vec<_> = content.lines().map(|line| (numbered(line), line)).collect();
+    // A line without a number among numbered ones says that something was left out there.
+    if all > 0 && lines.iter().filter(|(number, _)| number.is_some()).count() * 2 > all {
+        let mut last = 0;
+        return lines
+            .into_iter()
+            .map(|(numbered, line)| {
+                let (number, text) = numbered.unwrap_or((last, line));
+                last = number;
+                (number, text)
+            })
+            .collect();
     }
+    // A tool that numbers nothing: its brackets may belong to the file.
+    (1..).zip(text.lines()).collect()
 }
 
 /// `file:line:text` lines; of lines without a file (one file was searched) the file is empty.
@@ -87,6 +96,10 @@ pub(crate) fn is_not_found(error: &str) -> bool {
 /// Whether a tool says that it left something out.
 pub(crate) fn is_partial(text: &str) -> bool {
     let note = without_note(text).1.unwrap_or_default();
+    // Agents clip results in the transcripts that they have summarised.
+    if text.contains(" bytes left out of ") {
+        return true;
+    }
     [
         "stopped after",
         "only the first",
@@ -108,6 +121,10 @@ mod tests {
         assert_eq!(file_lines("1\ta\n2\t\n3\t[c]\n"), [(1, "a"), (2, ""), (3, "[c]")]);
         assert_eq!(file_lines("5\ta\n[lines 5 to 5, the last]"), [(5, "a")]);
         assert_eq!(file_lines("plain\n[text]"), [(1, "plain"), (2, "[text]")]);
+        assert_eq!(
+            file_lines("1\ta\n… 9 bytes left out of 12 …\n5\tb"),
+            [(1, "a"), (1, "… 9 bytes left out of 12 …"), (5, "b")]
+        );
         assert_eq!(file_lines("a.txt is empty (0 bytes)."), []);
         let found = matches("a.py:3:x: y\nNo line\n12:alone\n[stopped after 2 matches]");
         assert_eq!(

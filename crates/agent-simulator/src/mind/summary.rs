@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::advance;
 use super::report::{Report, shorten};
@@ -17,6 +17,7 @@ static HEADING: LazyLock<Regex> = LazyLock::new(|| {
 const TASK: &str = "Task in hand: ";
 const DONE: &str = "Step done: ";
 const FAILED: &str = "Step failed: ";
+const CALL: &str = "Call made: ";
 /// Bytes of one step's report in a summary.
 const MAX_REPORT: usize = 1500;
 /// The tools of the conversation are not in the request for its summary.
@@ -32,10 +33,13 @@ pub(super) const ALL_TOOLS: &[&str] = &[
 ];
 
 /// A task that went on when its beginning was summarised.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Resumed {
     pub(crate) task: String,
+    /// Of the steps that were done, in order.
     pub(crate) reports: Vec<Report>,
+    /// Made for the step that was under way.
+    pub(crate) calls: Vec<Record>,
 }
 
 /// The summary, if the text asks for one of a transcript.
@@ -67,6 +71,12 @@ fn summarise(thread: &Thread) -> String {
             quoted(&report.body)
         )
     }));
+    lines.extend(
+        progress
+            .carried
+            .iter()
+            .map(|record| format!("{CALL}{}", call_json(record))),
+    );
     let left: Vec<String> = progress
         .steps
         .iter()
@@ -88,19 +98,46 @@ pub(crate) fn resumed(text: &str) -> Option<Resumed> {
     let mut lines = text.lines();
     let task = lines.find_map(|line| line.strip_prefix(TASK))?;
     let task = serde_json::from_str(task).ok()?;
-    let reports = lines.filter_map(|line| {
-        let (quoted, ok) = match line.strip_prefix(DONE) {
-            Some(quoted) => (quoted, true),
-            None => (line.strip_prefix(FAILED)?, false),
-        };
-        Some(Report {
-            body: serde_json::from_str(quoted).ok()?,
-            ok,
-        })
-    });
-    Some(Resumed {
+    let mut resumed = Resumed {
         task,
-        reports: reports.collect(),
+        ..Default::default()
+    };
+    for line in lines {
+        let report = |quoted, ok| {
+            Some(Report {
+                body: serde_json::from_str(quoted).ok()?,
+                ok,
+            })
+        };
+        if let Some(quoted) = line.strip_prefix(DONE) {
+            resumed.reports.extend(report(quoted, true));
+        } else if let Some(quoted) = line.strip_prefix(FAILED) {
+            resumed.reports.extend(report(quoted, false));
+        } else if let Some(call) = line.strip_prefix(CALL) {
+            resumed.calls.extend(call_of(call));
+        }
+    }
+    Some(resumed)
+}
+
+fn call_json(record: &Record) -> Value {
+    let output = record.output.as_ref();
+    json!({
+        "name": record.name, "input": record.input,
+        "output": output.map(|output| &output.text), "is_error": output.is_some_and(|output| output.is_error),
+    })
+}
+
+fn call_of(line: &str) -> Option<Record> {
+    let call: Value = serde_json::from_str(line).ok()?;
+    let text = |key| call.get(key).and_then(Value::as_str).map(str::to_owned);
+    let is_error = call.get("is_error") == Some(&Value::Bool(true));
+    let output = text("output").map(|text| Output { text, is_error });
+    Some(Record {
+        id: String::new(),
+        name: text("name")?,
+        input: call.get("input")?.clone(),
+        output,
     })
 }
 
@@ -149,26 +186,54 @@ fn recover(transcript: &str) -> Thread {
 mod tests {
     use super::*;
 
-    const TRANSCRIPT: &str = "Please:\n<transcript>\n\n[user]\nlook around, then read a.txt, then run `sh b.sh`\n\n[assistant]\nI'll look.\n\n\
-        [call of list_directory]\n{}\n\n[call of read_file]\n{\"path\":\"a.txt\"}\n\n[result]\na.txt  3 bytes\n\n[error]\na.txt does not \
-        exist\n\n</transcript>\n\nWrite a summary.";
+    const TRANSCRIPT: &str = "Please:\n<transcript>\n\n[user]\nlook around, then change 'a' to 'b' in c.txt, then run `sh b.sh`\n\n\
+        [assistant]\nI'll look.\n\n[call of list_directory]\n{}\n\n[result]\nc.txt  3 bytes\n\n[call of read_file]\n\
+        {\"path\":\"c.txt\"}\n\n[result]\n1\ta\n\n</transcript>\n\nWrite a summary.";
 
     #[test]
     fn a_summary_carries_the_task_and_what_was_done_of_it() {
         let summary = asked_for(TRANSCRIPT).unwrap();
         let resumed = resumed(&format!("A summary follows.\n\n{summary}")).unwrap();
-        assert_eq!(resumed.task, "look around, then read a.txt, then run `sh b.sh`");
+        assert_eq!(
+            resumed.task,
+            "look around, then change 'a' to 'b' in c.txt, then run `sh b.sh`"
+        );
         assert_eq!(resumed.reports.len(), 1, "{summary}");
-        assert!(resumed.reports[0].ok && resumed.reports[0].body.contains("a.txt"));
+        assert!(resumed.reports[0].ok && resumed.reports[0].body.contains("c.txt"));
         assert!(summary.contains("Run `sh b.sh`"));
+    }
 
-        let thread = Thread {
+    #[test]
+    fn a_step_goes_on_in_its_middle() {
+        let summary = asked_for(TRANSCRIPT).unwrap();
+        let mut thread = Thread {
             task: format!("Preface.\n\n{summary}"),
             ..Default::default()
         };
-        let progress = advance(&thread, vec!["list_directory", "read_file", "bash"]);
-        assert_eq!(progress.wanted.len(), 1, "the listing is not asked for again");
-        assert_eq!(progress.wanted[0].name, "read_file");
+        let wanted = |thread: &Thread| advance(thread, ALL_TOOLS.to_vec()).wanted;
+        assert_eq!(
+            wanted(&thread).len(),
+            1,
+            "neither the listing nor the reading is asked for again"
+        );
+        assert_eq!(wanted(&thread)[0].name, "edit_file");
+
+        // The edit and the reading that checks it were kept behind the summary.
+        let record = |name: &str, input: Value, text: &str| Record {
+            id: String::new(),
+            name: name.to_owned(),
+            input,
+            output: Some(Output {
+                text: text.to_owned(),
+                is_error: false,
+            }),
+        };
+        let edit = wanted(&thread)[0].input.clone();
+        thread.records = vec![
+            record("edit_file", edit, "changed"),
+            record("read_file", json!({ "path": "c.txt" }), "1\tb"),
+        ];
+        assert_eq!(wanted(&thread)[0].name, "bash");
     }
 
     #[test]
