@@ -2,8 +2,18 @@
 //!
 //! * [`lifecycle`]: every task has a name, an owner and an end.
 //! * [`connection_pool`]: HTTP connections that are limited, reused and counted.
+//! * [`metrics`]: recording, keeping and reading back measurements.
+//! * [`instrumentation`]: measuring code with one line; figures of the process and its machine.
+//! * [`memory`]: pooled buffers and tracked resources.
+//! * [`cleanup`]: giving back what is no longer needed, and answering memory pressure.
+//! * [`cache`]: a bounded cache of complete responses.
 //!
 //! Nothing here knows of Claude, of tools or of sessions.
 
+pub mod cache;
+pub mod cleanup;
 pub mod connection_pool;
+pub mod instrumentation;
 pub mod lifecycle;
+pub mod memory;
+pub mod metrics;

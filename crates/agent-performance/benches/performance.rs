@@ -1,0 +1,2 @@
+//! The measurements of this crate.
+fn main() {}

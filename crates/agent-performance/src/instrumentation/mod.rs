@@ -1,0 +1,1 @@
+//! Measuring code with one line: guards, macros, a tracing layer, system figures.

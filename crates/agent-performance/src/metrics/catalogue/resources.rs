@@ -1,0 +1,5 @@
+//! Pools, tracked resources and cleanup.
+
+use super::Declaration;
+
+pub(super) const ROWS: &[Declaration] = &[];
