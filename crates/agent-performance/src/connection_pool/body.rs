@@ -18,7 +18,7 @@ pub struct PooledBody {
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) _permit: OwnedSemaphorePermit,
-    pub(super) _in_flight: RequestInFlight,
+    pub(super) _in_flight: Option<RequestInFlight>,
 }
 
 impl PooledBody {

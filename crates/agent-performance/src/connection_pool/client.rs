@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::PROXY_AUTHORIZATION;
+use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{Client, Error as HyperError};
+use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
@@ -17,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use super::body::{Place, PooledBody};
 use super::connector::{ConnectError, Connector, wanted};
 use super::origin::Origin;
+use super::proxy::authorization;
 use super::stats::{ConnectionUses, Counters};
 use super::tls::Tls;
 use super::{ConnectFailure, ConnectionPoolConfig, PoolError, SendError};
@@ -24,6 +27,9 @@ use super::{ConnectFailure, ConnectionPoolConfig, PoolError, SendError};
 /// Requests that may wait for a connection to one host. A waiting request holds its body in memory, and a longer
 /// queue than this would not be served within any sensible wait.
 const MAX_WAITING_PER_HOST: usize = 256;
+
+/// How long an HTTP/2 connection may leave a ping unanswered before it is given up: as long as making a new one may take.
+const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends requests to one origin. Shared by everyone who asked the pool for that origin.
 pub struct HttpClient {
@@ -34,6 +40,8 @@ pub struct HttpClient {
     waiting: AtomicUsize,
     counters: Arc<Counters>,
     default_limits: SendLimits,
+    /// For a proxy that reads the requests themselves. In a tunnel the origin would see it.
+    proxy_authorization: Option<HeaderValue>,
 }
 
 /// How long each step of a request may take.
@@ -52,11 +60,14 @@ impl HttpClient {
         origin: Origin,
         config: &ConnectionPoolConfig,
         tls: Arc<Tls>,
+        proxies: Arc<Matcher>,
         counters: Arc<Counters>,
     ) -> Self {
         let limit = config.max_connections_per_host.clamp(1, Semaphore::MAX_PERMITS);
+        let forwarding = origin.plain_uri().and_then(|uri| proxies.intercept(&uri));
         let connector = Connector::new(
             tls,
+            proxies,
             Arc::new(Semaphore::new(limit)),
             Arc::clone(&counters),
             config.connection_timeout,
@@ -72,6 +83,10 @@ impl HttpClient {
             .pool_idle_timeout(config.idle_timeout)
             .pool_max_idle_per_host(config.max_idle_connections.min(limit))
             .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .http2_keep_alive_interval(config.http2_keep_alive_interval)
+            .http2_keep_alive_timeout(HTTP2_PING_TIMEOUT)
+            .http2_keep_alive_while_idle(true)
             // A pooled connection that the server closed meanwhile is replaced when nothing of the request was sent.
             .retry_canceled_requests(true)
             .build(connector);
@@ -87,6 +102,7 @@ impl HttpClient {
                 connect: config.connection_timeout,
                 head: config.request_timeout,
             },
+            proxy_authorization: forwarding.as_ref().and_then(authorization),
         }
     }
 
@@ -121,18 +137,25 @@ impl HttpClient {
                 uri: request.uri().to_string(),
             });
         }
+        if let Some(authorization) = &self.proxy_authorization {
+            request
+                .headers_mut()
+                .insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
         let permit = self.place(limits.acquire).await?;
         let mut connection = capture_connection(&mut request);
         let mut response = pin!(wanted(self.client.request(request)));
-        let early = tokio::select! {
+        let (early, mut in_flight) = tokio::select! {
             biased;
-            response = &mut response => Some(response),
-            _ = connection.wait_for_connection_metadata() => None,
+            response = &mut response => (Some(response), None),
+            connected = connection.wait_for_connection_metadata() => {
+                let uses = connected.as_ref().and_then(ConnectionUses::of);
+                (None, uses.map(|uses| self.counters.request_began(&uses)))
+            }
             () = tokio::time::sleep(limits.connect) => {
                 return Err(self.connect_error(ConnectFailure::TimedOut, None));
             }
         };
-        let in_flight = self.counters.request_began();
         let response = match early {
             Some(response) => response,
             None => timeout(limits.head, response)
@@ -145,6 +168,9 @@ impl HttpClient {
         let response = response.map_err(|error| self.classify(error))?;
         if let Some(uses) = response.extensions().get::<ConnectionUses>() {
             self.counters.response_came(uses);
+            if in_flight.as_ref().is_none_or(|in_flight| !in_flight.is_on(uses)) {
+                in_flight = Some(self.counters.request_began(uses));
+            }
         }
         let place = Place {
             _permit: permit,
@@ -155,16 +181,19 @@ impl HttpClient {
 
     async fn place(&self, within: Duration) -> Result<OwnedSemaphorePermit, PoolError> {
         if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            self.counters.metrics.waited(Duration::ZERO);
             return Ok(permit);
         }
-        self.counters.waited();
+        self.counters.waits();
         let waiting = Waiting::enter(&self.waiting);
         let begun = Instant::now();
         if waiting.position <= MAX_WAITING_PER_HOST
             && let Ok(Ok(permit)) = timeout(within, Arc::clone(&self.places).acquire_owned()).await
         {
+            self.counters.metrics.waited(begun.elapsed());
             return Ok(permit);
         }
+        self.counters.metrics.refused();
         Err(PoolError::Exhausted {
             origin: self.origin.to_string(),
             limit: self.limit,

@@ -1,12 +1,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::ProxySettings;
+
 /// Limits and times of an [`HttpConnectionPool`](super::HttpConnectionPool).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionPoolConfig {
     /// Connections to one origin, in use and idle together. Enforced; at least 1.
     pub max_connections_per_host: usize,
-    /// Idle connections kept for reuse, per origin.
+    /// Idle connections kept for reuse, over all origins. At it, a new origin costs the one that was asked for longest ago
+    /// its own; what an origin may keep is its `max_connections_per_host` in any case.
     pub max_idle_connections: usize,
     /// An idle connection is closed after this.
     pub idle_timeout: Duration,
@@ -18,10 +21,15 @@ pub struct ConnectionPoolConfig {
     pub acquire_timeout: Duration,
     /// TCP keep-alive probes start after this much silence.
     pub tcp_keepalive: Duration,
-    /// For HTTP/2 connections. Without effect while the pool speaks HTTP/1.1 only.
+    /// Speak HTTP/2 to origins that offer it under TLS. One connection then carries several requests at once, as many as
+    /// `max_connections_per_host` says.
+    pub http2: bool,
+    /// An HTTP/2 connection is probed this often, also while idle, so that a dead one is found before it is needed.
     pub http2_keep_alive_interval: Duration,
     /// PEM file with certificate authorities trusted in addition to the system's.
     pub ca_bundle: Option<PathBuf>,
+    /// Proxies to go through.
+    pub proxy: ProxySettings,
 }
 
 impl Default for ConnectionPoolConfig {
@@ -34,8 +42,10 @@ impl Default for ConnectionPoolConfig {
             request_timeout: Duration::from_secs(120),
             acquire_timeout: Duration::from_secs(30),
             tcp_keepalive: Duration::from_secs(60),
+            http2: true,
             http2_keep_alive_interval: Duration::from_secs(10),
             ca_bundle: None,
+            proxy: ProxySettings::none(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Makes connections: a permit, a name, TCP, and TLS where the scheme wants it. The one place all of them pass.
+//! Makes connections: a permit, a name, TCP, a proxy where one is set, and TLS where the scheme wants it. The one place all
+//! of them pass.
 
 use std::error::Error;
 use std::future::Future;
@@ -13,14 +14,16 @@ use http::Uri;
 use http::uri::Scheme;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use super::ConnectFailure;
 use super::io::{PooledIo, Stream};
+use super::proxy::{authorization, open_tunnel};
 use super::stats::Counters;
 use super::tls::Tls;
 
@@ -64,6 +67,7 @@ pub(super) struct ConnectError {
 pub(super) struct Connector {
     tcp: HttpConnector<Resolver>,
     tls: Arc<Tls>,
+    proxies: Arc<Matcher>,
     permits: Arc<Semaphore>,
     counters: Arc<Counters>,
     timeout: Duration,
@@ -72,6 +76,7 @@ pub(super) struct Connector {
 impl Connector {
     pub(super) fn new(
         tls: Arc<Tls>,
+        proxies: Arc<Matcher>,
         permits: Arc<Semaphore>,
         counters: Arc<Counters>,
         timeout: Duration,
@@ -85,6 +90,7 @@ impl Connector {
         Connector {
             tcp,
             tls,
+            proxies,
             permits,
             counters,
             timeout,
@@ -95,8 +101,8 @@ impl Connector {
         // Outside the timeout: this waits for another of our connections to close, not for the network.
         let permit = while_wanted(Arc::clone(&self.permits).acquire_owned()).await?;
         let permit = permit.map_err(|closed| ConnectError::new(ConnectFailure::Unreachable, closed))?;
-        let stream = match tokio::time::timeout(self.timeout, self.open(uri)).await {
-            Ok(stream) => stream?,
+        let (stream, forwarded) = match tokio::time::timeout(self.timeout, self.open(uri)).await {
+            Ok(opened) => opened?,
             Err(_) => {
                 return Err(ConnectError {
                     failure: ConnectFailure::TimedOut,
@@ -106,23 +112,53 @@ impl Connector {
         };
         Ok(TokioIo::new(PooledIo::new(
             stream,
+            forwarded,
             self.counters.connection_opened(),
             permit,
         )))
     }
 
-    async fn open(&mut self, uri: Uri) -> Result<Stream, ConnectError> {
+    /// The stream, and whether a proxy reads the requests on it.
+    async fn open(&mut self, uri: Uri) -> Result<(Stream, bool), ConnectError> {
         let secure = uri.scheme() == Some(&Scheme::HTTPS);
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let tcp: TcpStream = self.tcp.call(uri).await.map_err(ConnectError::tcp)?.into_inner();
+        let proxy = self.proxies.intercept(&uri);
+        let forwarded = proxy.is_some() && !secure;
+        let host = uri.host().unwrap_or_default().to_owned();
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let mut stream = match &proxy {
+            None => self.tcp(uri).await?,
+            Some(proxy) => self.reach_proxy(proxy).await.map_err(ConnectError::by_proxy)?,
+        };
         if !secure {
-            return Ok(Stream::Plain(tcp));
+            return Ok((stream, forwarded));
         }
-        let name = ServerName::try_from(host).map_err(ConnectError::tls)?;
-        let connector = self.tls.connector().await.map_err(ConnectError::tls)?;
-        let stream = connector.connect(name, tcp).await.map_err(ConnectError::tls)?;
-        Ok(Stream::Tls(Box::new(stream)))
+        if let Some(proxy) = &proxy {
+            let tunnel = open_tunnel(&mut stream, &host, port, authorization(proxy)).await;
+            tunnel.map_err(|cause| ConnectError::new(ConnectFailure::Proxy, cause))?;
+        }
+        let connectors = self.tls.connectors().await.map_err(ConnectError::tls)?;
+        Ok((secured(&connectors.origin, &host, stream).await?, forwarded))
     }
+
+    async fn tcp(&mut self, uri: Uri) -> Result<Stream, ConnectError> {
+        let stream = self.tcp.call(uri).await.map_err(ConnectError::tcp)?;
+        Ok(Stream::Plain(stream.into_inner()))
+    }
+
+    async fn reach_proxy(&mut self, proxy: &Intercept) -> Result<Stream, ConnectError> {
+        let stream = self.tcp(proxy.uri().clone()).await?;
+        if proxy.uri().scheme() != Some(&Scheme::HTTPS) {
+            return Ok(stream);
+        }
+        let connectors = self.tls.connectors().await.map_err(ConnectError::tls)?;
+        secured(&connectors.proxy, proxy.uri().host().unwrap_or_default(), stream).await
+    }
+}
+
+async fn secured(connector: &TlsConnector, host: &str, stream: Stream) -> Result<Stream, ConnectError> {
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(ConnectError::tls)?;
+    let stream = connector.connect(name, stream).await.map_err(ConnectError::tls)?;
+    Ok(Stream::Tls(Box::new(stream)))
 }
 
 impl ConnectError {
@@ -130,6 +166,14 @@ impl ConnectError {
         ConnectError {
             failure,
             cause: Some(Arc::new(cause)),
+        }
+    }
+
+    /// Whatever kept us from the proxy, it is the proxy's address that wants checking.
+    fn by_proxy(self) -> Self {
+        ConnectError {
+            failure: ConnectFailure::Proxy,
+            ..self
         }
     }
 

@@ -52,6 +52,8 @@ pub enum ConnectFailure {
     Unreachable,
     /// The TLS handshake failed, or certificates could not be loaded.
     Tls,
+    /// The proxy could not be reached, or refused to pass the request on.
+    Proxy,
     /// No connection within the time allowed.
     TimedOut,
 }
@@ -67,6 +69,9 @@ impl ConnectFailure {
                 "check the clock and the server's certificate; behind a TLS-inspecting proxy, name its certificate \
                  authority in ca_bundle"
             }
+            ConnectFailure::Proxy => {
+                "check the proxy in HTTPS_PROXY or HTTP_PROXY and its password, or name the host in NO_PROXY"
+            }
             ConnectFailure::TimedOut => {
                 "check the network, a firewall or a needed proxy; a slow network may need a longer connect timeout"
             }
@@ -79,6 +84,7 @@ impl ConnectFailure {
             ConnectFailure::Refused => "connection refused",
             ConnectFailure::Unreachable => "the host could not be reached",
             ConnectFailure::Tls => "TLS failed",
+            ConnectFailure::Proxy => "the proxy made no connection",
             ConnectFailure::TimedOut => "timed out",
         }
     }

@@ -1,8 +1,10 @@
 //! HTTP connections: limited per host, reused, counted; one connector for all of them.
 //!
 //! No ready-made client enforces a limit on connections, so two permits do it here: one is held by the request
-//! until its response body ends, the other lives inside the connection until its socket closes. HTTP/1.1 only.
-//! No redirects, no retries, no cookies: callers see what the server said.
+//! until its response body ends, the other lives inside the connection until its socket closes.
+//!
+//! HTTP/1.1, and HTTP/2 where an origin offers it under TLS; there one connection carries as many requests at once as an
+//! origin may have connections. No redirects, no retries, no cookies: callers see what the server said.
 
 mod body;
 mod client;
@@ -10,8 +12,10 @@ mod config;
 mod connector;
 mod error;
 mod io;
+mod metrics;
 mod origin;
 mod pool;
+mod proxy;
 mod stats;
 mod tls;
 
@@ -23,4 +27,8 @@ pub use client::{HttpClient, SendLimits};
 pub use config::ConnectionPoolConfig;
 pub use error::{ConnectFailure, PoolError, SendError};
 pub use pool::HttpConnectionPool;
+pub use proxy::{ProxyError, ProxySettings};
 pub use stats::ConnectionPoolStats;
+
+// Those who write code against this module look for the cache here, too.
+pub use crate::cache::{CacheStats, ResponseCache};

@@ -54,6 +54,14 @@ fn invalid(origin: &str, reason: &'static str) -> PoolError {
     }
 }
 
+impl Origin {
+    /// Its address, if it is a plain http one.
+    pub(super) fn plain_uri(&self) -> Option<Uri> {
+        let plain = self.scheme == Scheme::HTTP;
+        plain.then(|| self.to_string().parse().ok()).flatten()
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}:{}", self.scheme, self.host, self.port)

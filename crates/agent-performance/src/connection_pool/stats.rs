@@ -1,12 +1,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http::Extensions;
+use hyper_util::client::legacy::connect::Connected;
+
+use super::metrics::PoolMetrics;
+
 /// True figures, taken where connections open, serve and close.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ConnectionPoolStats {
     /// Sockets open now.
     pub open: u64,
-    /// Of these, serving a request now.
+    /// Of these, serving a request now (over HTTP/2: one or more).
     pub in_use: u64,
     /// Of these, waiting for one.
     pub idle: u64,
@@ -39,9 +44,17 @@ pub(super) struct Counters {
     reused: AtomicU64,
     responses: AtomicU64,
     waited: AtomicU64,
+    pub(super) metrics: PoolMetrics,
 }
 
 impl Counters {
+    pub(super) fn new(metrics: PoolMetrics) -> Self {
+        Counters {
+            metrics,
+            ..Counters::default()
+        }
+    }
+
     pub(super) fn snapshot(&self) -> ConnectionPoolStats {
         let open = self.open.load(Ordering::Relaxed);
         // A request can be counted an instant longer than its socket, when the socket closes first.
@@ -57,25 +70,33 @@ impl Counters {
         }
     }
 
-    pub(super) fn waited(&self) {
+    pub(super) fn waits(&self) {
         self.waited.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn connection_opened(self: &Arc<Self>) -> OpenConnection {
         self.opened.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
+        self.metrics.opened();
         OpenConnection(Arc::clone(self))
     }
 
-    pub(super) fn request_began(self: &Arc<Self>) -> RequestInFlight {
-        self.in_use.fetch_add(1, Ordering::Relaxed);
-        RequestInFlight(Arc::clone(self))
+    pub(super) fn request_began(self: &Arc<Self>, uses: &ConnectionUses) -> RequestInFlight {
+        if uses.0.requests.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.in_use.fetch_add(1, Ordering::Relaxed);
+            self.metrics.busy();
+        }
+        RequestInFlight {
+            counters: Arc::clone(self),
+            uses: uses.clone(),
+        }
     }
 
     pub(super) fn response_came(&self, uses: &ConnectionUses) {
         self.responses.fetch_add(1, Ordering::Relaxed);
-        if uses.0.fetch_add(1, Ordering::Relaxed) > 0 {
+        if uses.0.served.fetch_add(1, Ordering::Relaxed) > 0 {
             self.reused.fetch_add(1, Ordering::Relaxed);
+            self.metrics.reused();
         }
     }
 }
@@ -87,19 +108,49 @@ pub(super) struct OpenConnection(Arc<Counters>);
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.closed();
     }
 }
 
-/// Counts a connection as in use until it is dropped.
+/// Counts its connection as in use until it, and every other request on it, is dropped.
 #[derive(Debug)]
-pub(super) struct RequestInFlight(Arc<Counters>);
+pub(super) struct RequestInFlight {
+    counters: Arc<Counters>,
+    uses: ConnectionUses,
+}
+
+impl RequestInFlight {
+    /// False when the request went on to another connection than it began with.
+    pub(super) fn is_on(&self, uses: &ConnectionUses) -> bool {
+        Arc::ptr_eq(&self.uses.0, &uses.0)
+    }
+}
 
 impl Drop for RequestInFlight {
     fn drop(&mut self) {
-        self.0.in_use.fetch_sub(1, Ordering::Relaxed);
+        if self.uses.0.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.counters.in_use.fetch_sub(1, Ordering::Relaxed);
+            self.counters.metrics.free();
+        }
     }
 }
 
-/// Travels with a connection and comes back with each response: how many it has served.
+/// Travels with a connection and comes back with each response.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ConnectionUses(Arc<AtomicU64>);
+pub(super) struct ConnectionUses(Arc<Uses>);
+
+#[derive(Debug, Default)]
+struct Uses {
+    /// Responses so far.
+    served: AtomicU64,
+    /// Requests now.
+    requests: AtomicU64,
+}
+
+impl ConnectionUses {
+    pub(super) fn of(connected: &Connected) -> Option<Self> {
+        let mut extras = Extensions::new();
+        connected.get_extras(&mut extras);
+        extras.remove()
+    }
+}

@@ -15,10 +15,18 @@ use tokio_rustls::TlsConnector;
 /// Largest CA bundle read. Mozilla's whole list is about 200 kB.
 const MAX_CA_BUNDLE_BYTES: u64 = 4 << 20;
 
-#[derive(Default)]
 pub(super) struct Tls {
     ca_bundle: Option<PathBuf>,
-    connector: OnceCell<TlsConnector>,
+    http2: bool,
+    connectors: OnceCell<Connectors>,
+}
+
+#[derive(Clone)]
+pub(super) struct Connectors {
+    /// To origins: offers HTTP/2 where that is wanted.
+    pub(super) origin: TlsConnector,
+    /// To proxies, which are spoken to in HTTP/1.1.
+    pub(super) proxy: TlsConnector,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -34,28 +42,36 @@ pub(super) enum TlsSetupError {
 }
 
 impl Tls {
-    pub(super) fn new(ca_bundle: Option<PathBuf>) -> Self {
+    pub(super) fn new(ca_bundle: Option<PathBuf>, http2: bool) -> Self {
         Tls {
             ca_bundle,
-            connector: OnceCell::new(),
+            http2,
+            connectors: OnceCell::new(),
         }
     }
 
     /// A failure is not remembered: the next connection tries again, and finds a corrected bundle.
-    pub(super) async fn connector(&self) -> Result<TlsConnector, TlsSetupError> {
+    pub(super) async fn connectors(&self) -> Result<Connectors, TlsSetupError> {
         let build = || async {
             let bundle = self.ca_bundle.clone();
             let config = tokio::task::spawn_blocking(move || client_config(bundle.as_deref()))
                 .await
                 .map_err(|_| TlsSetupError::Interrupted)??;
-            Ok(TlsConnector::from(Arc::new(config)))
+            let mut to_origin = config.clone();
+            if self.http2 {
+                to_origin.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            }
+            Ok(Connectors {
+                origin: TlsConnector::from(Arc::new(to_origin)),
+                proxy: TlsConnector::from(Arc::new(config)),
+            })
         };
-        self.connector.get_or_try_init(build).await.cloned()
+        self.connectors.get_or_try_init(build).await.cloned()
     }
 
     #[cfg(test)]
     pub(super) fn is_loaded(&self) -> bool {
-        self.connector.initialized()
+        self.connectors.initialized()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Against real sockets on the loopback interface.
 
-use std::io::Write as _;
+mod http2;
+mod proxy;
+mod tls;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +12,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
-use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -17,6 +19,7 @@ use super::{
     ConnectFailure, ConnectionPoolConfig, HttpConnectionPool, PoolError, PooledBody, SendError, SendLimits,
 };
 use crate::lifecycle::Lifecycle;
+use crate::metrics::MetricsCollector;
 
 /// The end comes apart from the data: the reader is done before its connection is back in the pool.
 const CHUNKED: [&[u8]; 2] = [
@@ -286,53 +289,6 @@ async fn silence_after_the_request_is_another_error_than_no_connection() {
 }
 
 #[tokio::test]
-async fn tls_trusts_the_given_authority_and_nobody_else() {
-    let lifecycle = Lifecycle::new();
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let mut bundle = tempfile::NamedTempFile::new().unwrap();
-    bundle.write_all(made.cert.pem().as_bytes()).unwrap();
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
-    drop(lifecycle.spawn("tls server", async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            if let Ok(stream) = acceptor.accept(stream).await {
-                serve(stream, Behaviour::AnswerOnceThenClose).await;
-            }
-        }
-    }));
-
-    let error = get(&pool(1), &url).await.unwrap_err();
-    assert!(error.to_string().contains("ca_bundle"), "{error}");
-    assert_eq!(failure(error), ConnectFailure::Tls);
-
-    let with_bundle = |path: &std::path::Path| {
-        let ca_bundle = Some(path.to_owned());
-        HttpConnectionPool::new(ConnectionPoolConfig {
-            ca_bundle,
-            ..Default::default()
-        })
-    };
-    assert_eq!(
-        text(get(&with_bundle(bundle.path()), &url).await.unwrap()).await,
-        "ok"
-    );
-
-    let missing = with_bundle("/nowhere/ca.pem".as_ref());
-    let error = get(&missing, &url).await.unwrap_err();
-    assert!(error.to_string().contains("/nowhere/ca.pem"), "{error}");
-}
-
-#[tokio::test]
 async fn one_client_an_origin_until_the_cache_is_cleared() {
     let pool = pool(1);
     let first = pool.get_client("http://localhost:1/a").await.unwrap();
@@ -350,6 +306,96 @@ async fn one_client_an_origin_until_the_cache_is_cleared() {
         first.send(wrong).await,
         Err(SendError::WrongOrigin { .. })
     ));
+}
+
+#[test]
+fn two_threads_that_ask_at_once_get_the_same_client() {
+    for round in 0..200 {
+        let (pool, barrier) = (pool(1), std::sync::Barrier::new(2));
+        let ask = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            barrier.wait();
+            runtime.block_on(pool.get_client("http://localhost:1")).unwrap()
+        };
+        let (one, other) = std::thread::scope(|scope| {
+            let other = scope.spawn(ask);
+            (ask(), other.join().unwrap())
+        });
+        assert!(Arc::ptr_eq(&one, &other), "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_over_the_limit_make_way_for_a_new_origin() {
+    let lifecycle = Lifecycle::new();
+    let pool = HttpConnectionPool::new(ConnectionPoolConfig {
+        max_idle_connections: 2,
+        ..Default::default()
+    });
+    for _ in 0..5 {
+        let (address, _) = server(&lifecycle, Behaviour::Chunked).await;
+        assert_eq!(
+            text(get(&pool, &format!("http://{address}/")).await.unwrap()).await,
+            "ok"
+        );
+        // Closing is the connection's own task.
+        tokio::time::sleep(SHORT).await;
+        assert!(pool.get_stats().idle <= 2, "{:?}", pool.get_stats());
+    }
+}
+
+#[tokio::test]
+async fn the_collector_is_told_what_the_figures_say() {
+    let lifecycle = Lifecycle::new();
+    let (address, _) = server(&lifecycle, Behaviour::HeadOnly).await;
+    let collector = MetricsCollector::new();
+    let config = ConnectionPoolConfig {
+        max_connections_per_host: 1,
+        ..Default::default()
+    };
+    let pool = HttpConnectionPool::with_metrics(config, &collector);
+    let url = format!("http://{address}/");
+    let level = |name: &str| {
+        let samples = collector.get_metrics(Some(name));
+        samples
+            .get(name)
+            .and_then(|samples| samples.last())
+            .map(|last| last.value)
+    };
+    let unread = get(&pool, &url).await.unwrap();
+    assert_eq!(
+        (level("connections.open"), level("connections.in_use")),
+        (Some(1.0), Some(1.0))
+    );
+    assert_eq!(level("connections.idle"), Some(0.0));
+    get_within(&pool, &url, QUICK).await.unwrap_err();
+    drop(unread);
+    get_within(
+        &pool,
+        &url,
+        SendLimits {
+            acquire: SHORT,
+            ..pool.get_client(&url).await.unwrap().default_limits()
+        },
+    )
+    .await
+    .unwrap();
+    let sum = |name: &str| {
+        collector
+            .get_metric_statistics(name)
+            .map(|statistics| statistics.sum)
+    };
+    assert_eq!(sum("connections.opened"), Some(2.0));
+    assert_eq!(sum("connections.refused"), Some(1.0));
+    assert_eq!(
+        collector.get_metric_statistics("connections.wait").unwrap().count,
+        2
+    );
+    drop(pool);
+    tokio::time::sleep(SHORT).await;
+    for name in ["connections.open", "connections.in_use", "connections.idle"] {
+        assert_eq!(level(name), Some(0.0), "{name}");
+    }
 }
 
 #[tokio::test]
