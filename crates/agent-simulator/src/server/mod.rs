@@ -9,7 +9,7 @@ mod socket;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use agent_performance::lifecycle::{Lifecycle, TaskHandle};
@@ -17,7 +17,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +50,8 @@ pub(crate) struct State {
     pub(crate) cache: PrefixCache,
     pub(crate) limiter: RateLimiter,
     pub(crate) stop: CancellationToken,
+    /// Connections that are open.
+    pub(crate) open: AtomicUsize,
 }
 
 /// A running simulator. Dropping it stops it; so does the end of its [`Lifecycle`].
@@ -82,6 +83,7 @@ impl Simulator {
             cache: PrefixCache::default(),
             limiter: RateLimiter::new(config.rate_limits, Instant::now()),
             stop: lifecycle.token().child_token(),
+            open: AtomicUsize::new(0),
             config,
         });
         let task = lifecycle.spawn("simulator", accept(listener, Arc::clone(&state)));
@@ -107,6 +109,11 @@ impl Simulator {
         self.state.log.snapshot()
     }
 
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.state.open.load(Ordering::Relaxed)
+    }
+
     /// Stops listening, gives answers in flight a moment to end, and returns when every connection is closed.
     pub async fn stop(mut self) {
         self.state.stop.cancel();
@@ -125,22 +132,18 @@ impl Drop for Simulator {
 }
 
 async fn accept(listener: TcpListener, state: Arc<State>) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
+        state.open.store(connections.len(), Ordering::Relaxed);
         let accepted = tokio::select! {
             () = state.stop.cancelled() => break,
             // Ended connections are taken out as they end, so that the set holds living ones only.
             Some(_) = connections.join_next() => continue,
-            accepted = next_connection(&listener, &slots) => accepted,
+            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => accepted,
         };
         match accepted {
-            Ok((stream, slot)) => {
-                let state = Arc::clone(&state);
-                connections.spawn(async move {
-                    connection(stream, state).await;
-                    drop(slot);
-                });
+            Ok((stream, _)) => {
+                connections.spawn(connection(stream, Arc::clone(&state)));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -153,22 +156,13 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
     if tokio::time::timeout(STOP_GRACE, ended).await.is_err() {
         connections.shutdown().await;
     }
-}
-
-async fn next_connection(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots)
-        .acquire_owned()
-        .await
-        .map_err(std::io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    Ok((stream, slot))
+    state.open.store(0, Ordering::Relaxed);
 }
 
 async fn connection(stream: TcpStream, state: Arc<State>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "small events may be held back");
+    }
     let reset = ResetSwitch::default();
     let io = TokioIo::new(Socket::new(stream, reset.clone()));
     let stop = state.stop.clone();

@@ -300,3 +300,29 @@ async fn it_ends_with_its_lifecycle_and_leaves_nothing_running() {
     assert!(other.lifecycle.running().is_empty());
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
+
+#[tokio::test]
+async fn whatever_is_sent_the_answer_is_an_enveloped_error() {
+    let running = start(SimulatorConfig::default()).await;
+    let deep = "[".repeat(100_000);
+    let bodies: [&[u8]; 9] = [
+        b"",
+        b"null",
+        b"[]",
+        b"\xff\xfe\x00",
+        b"{\"model\":{}}",
+        deep.as_bytes(),
+        b"{\"model\":\"claude-opus-5-5\",\"max_tokens\":1e99,\"messages\":1}",
+        b"{\"model\":\"claude-opus-5-5\",\"max_tokens\":1,\"messages\":[[]]}",
+        b"{\"model\":\"claude-opus-5-5\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":[]}]}]}",
+    ];
+    for body in bodies {
+        for path in ["/v1/messages", "/v1/messages/count_tokens"] {
+            let answer = running.send("POST", path, HEADERS, body).await;
+            let shown = String::from_utf8_lossy(&body[..body.len().min(80)]);
+            assert_eq!(answer.status, 400, "{path} {shown}");
+            assert_eq!(answer.error().0, "invalid_request_error", "{path} {shown}");
+        }
+    }
+    assert_eq!(running.post(&hello(false)).await.status, 200);
+}
