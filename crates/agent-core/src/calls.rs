@@ -30,6 +30,9 @@ const LIVE_PIECES: usize = 32;
 /// Bytes of a result in its event: a screen. The model gets the whole result.
 const PREVIEW_BYTES: usize = 4 * 1024;
 
+/// Bytes of a call's summary in the report of what was denied.
+const SUMMARY_BYTES: usize = 300;
+
 /// How long a stopped tool may take to kill its children and say what it did before it is dropped.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
@@ -370,7 +373,7 @@ fn answers(calls: &[ToolUseBlock], ends: Vec<Told>) -> Answers {
 }
 
 fn denied(prepared: &dyn Prepared, reason: &str) -> End {
-    let line = format!("{}: {reason}", prepared.summary());
+    let line = format!("{}: {reason}", bound_text(&prepared.summary(), SUMMARY_BYTES).text);
     End {
         denied: Some(line),
         ..End::unrun(format!("denied by the permission policy: {reason}"))

@@ -241,7 +241,8 @@ impl Run {
             }
         };
         self.last_word.said();
-        // Last, when nothing of the run is held any more: whoever reads it may start the next one at once.
+        // Whoever reads the end may start another run, or open the session elsewhere, at once.
+        drop(self);
         emitter.emit(AgentEvent::Finished(finished.clone())).await;
         finished
     }

@@ -2,6 +2,8 @@
 //!
 //! Each step returns the next one. What ends a run is a value too ([`End`]), so there is one place that reports it.
 
+mod compacting;
+
 use std::sync::Arc;
 
 use agent_claude::error::ClaudeResult;
@@ -13,13 +15,12 @@ use agent_claude::messages::{
 use crate::agent::AgentParts;
 use crate::ask::{Asked, Show, ask};
 use crate::calls::CallRunner;
-use crate::compaction::{self, Window};
 use crate::control::Shared;
 use crate::conversation::{Conversation, Spent};
 use crate::emitter::Emitter;
 use crate::event::{AgentEvent, Outcome};
 use crate::limits::{Ledger, Refused};
-use crate::report::{self, End};
+use crate::report::{self, Denied, End};
 use crate::session_handle::Surroundings;
 
 /// Answers in a row that reach their token limit inside a tool call. The model is told each time; one that doesn't
@@ -59,13 +60,13 @@ pub(crate) struct Progress {
     /// The text of the last answer that had any.
     pub(crate) text: String,
     /// What the policy refused.
-    denied: Vec<String>,
+    denied: Denied,
     /// Answers in a row that were cut inside a tool call.
     cut_answers: u32,
     /// Compaction failed; it is not tried again in this run unless the window is really full.
-    compaction_failed: bool,
+    pub(super) compaction_failed: bool,
     /// The window was full once and compaction made room; a second time it could not.
-    made_room: bool,
+    pub(super) made_room: bool,
 }
 
 impl Turn<'_> {
@@ -106,7 +107,7 @@ impl Turn<'_> {
             return Err(report::max_turns(self.max_turns));
         }
         self.compact_if_needed().await?;
-        let max_tokens = self.reserve(self.parts.settings.max_output_tokens)?;
+        let max_tokens = self.reserve(self.parts.settings.answer_tokens())?;
         self.emitter
             .emit(AgentEvent::TurnStarted {
                 turn: self.progress.turns + 1,
@@ -187,7 +188,7 @@ impl Turn<'_> {
 
     async fn use_tools(&mut self, calls: &[ToolUseBlock], cut: bool) -> Result<Step, End> {
         let answers = self.call_runner().run(calls).await;
-        self.progress.denied.extend(answers.denied);
+        self.progress.denied.add(answers.denied);
         let results = answers.results.into_iter().map(ContentBlock::from).collect();
         // What was put in goes to the model only if there is a next request.
         let steers = match self.control.stopper.cause() {
@@ -197,7 +198,7 @@ impl Turn<'_> {
         self.store_with_steers(results, steers).await?;
         self.progress.cut_answers = if cut { self.progress.cut_answers + 1 } else { 0 };
         if self.progress.cut_answers >= MAX_CUT_ANSWERS {
-            return Err(self.cut_short(self.parts.settings.max_output_tokens));
+            return Err(self.cut_short(self.parts.settings.answer_tokens()));
         }
         Ok(Step::Ask)
     }
@@ -237,7 +238,7 @@ impl Turn<'_> {
     }
 
     /// Sends one request and books what broken answers to it used.
-    async fn send(&mut self, request: &MessageRequest, show: Show) -> ClaudeResult<Message> {
+    pub(super) async fn send(&mut self, request: &MessageRequest, show: Show) -> ClaudeResult<Message> {
         let client = self
             .parts
             .client
@@ -251,7 +252,7 @@ impl Turn<'_> {
     }
 
     /// Counts what a request used, and tells it.
-    async fn settle(&mut self, usage: Usage) -> Spent {
+    pub(super) async fn settle(&mut self, usage: Usage) -> Spent {
         let cost_usd = self.ledger.settle(&usage);
         self.emitter
             .emit(AgentEvent::UsageReported {
@@ -287,7 +288,7 @@ impl Turn<'_> {
             })
     }
 
-    fn check_stop(&self) -> Result<(), End> {
+    pub(super) fn check_stop(&self) -> Result<(), End> {
         self.control
             .stopper
             .cause()
@@ -297,7 +298,7 @@ impl Turn<'_> {
     /// The answer used all of its tokens, which are the model's, or what the budget had left.
     fn cut_short(&self, max_tokens: u32) -> End {
         match (
-            max_tokens < self.parts.settings.max_output_tokens,
+            max_tokens < self.parts.settings.answer_tokens(),
             self.ledger.limit().zip(self.ledger.spent()),
         ) {
             (true, Some((limit, spent))) => report::over_budget(spent, limit),
@@ -317,84 +318,6 @@ impl Turn<'_> {
             emitter: self.emitter,
             max_parallel: self.parts.settings.max_parallel_tools,
         }
-    }
-
-    fn window(&self) -> Window {
-        let settings = &self.parts.settings;
-        Window {
-            tokens: settings.context_window(),
-            answer: u64::from(settings.max_output_tokens),
-            percent: settings.compact_at_percent,
-        }
-    }
-
-    async fn compact_if_needed(&mut self) -> Result<(), End> {
-        let needed = self.conversation.history().estimate().total() > self.window().threshold();
-        if needed && !self.progress.compaction_failed {
-            self.compact().await?;
-        }
-        Ok(())
-    }
-
-    /// The window is really full: true when compaction made room, which it is asked to do once a run.
-    async fn make_room(&mut self) -> Result<bool, End> {
-        if self.progress.made_room {
-            return Ok(false);
-        }
-        self.progress.made_room = true;
-        self.compact().await
-    }
-
-    /// Replaces the old part of the conversation by a summary. False, with a warning, when that did not work: the
-    /// conversation is then as it was.
-    async fn compact(&mut self) -> Result<bool, End> {
-        let window = self.window();
-        let history = self.conversation.history();
-        let (messages_before, tokens_before) = (history.entries().len() as u64, history.estimate().total());
-        let Some(plan) = compaction::plan(history, window, &self.parts.settings.model) else {
-            return Ok(self.compaction_failed("nothing in it can be summarised").await);
-        };
-        if self.ledger.reserve(plan.estimate(), plan.request.max_tokens) != Ok(plan.request.max_tokens) {
-            return Ok(self
-                .compaction_failed("the budget does not allow a summary")
-                .await);
-        }
-        let message = match self.send(&plan.request, Show::Nothing).await {
-            Ok(message) => message,
-            Err(error) => {
-                self.check_stop()?;
-                return Ok(self.compaction_failed(&error.to_string()).await);
-            }
-        };
-        let spent = self.settle(message.usage.clone()).await;
-        let Some(summary) = compaction::summary_text(&message.text()) else {
-            self.conversation.record(spent).await;
-            return Ok(self.compaction_failed("the model gave an empty summary").await);
-        };
-        let stored = self
-            .conversation
-            .compact(plan.cut, plan.upto_seq, summary, spent)
-            .await;
-        stored.map_err(|error| report::store(&error))?;
-        let tokens_after = self.conversation.history().estimate().total();
-        self.emitter
-            .emit(AgentEvent::Compacted {
-                messages_before,
-                tokens_before,
-                tokens_after,
-            })
-            .await;
-        Ok(true)
-    }
-
-    async fn compaction_failed(&mut self, why: &str) -> bool {
-        self.progress.compaction_failed = true;
-        let message = format!(
-            "the conversation is near the end of the model's window and could not be summarised ({why}); it goes on as \
-             it is until the window is full"
-        );
-        self.emitter.warn(message).await;
-        false
     }
 }
 

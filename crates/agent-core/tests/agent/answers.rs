@@ -160,7 +160,10 @@ async fn retries_before_the_answer_are_told() {
     .await;
     let ran = fixture.run("go").await;
     assert_eq!(ran.finished.outcome, Outcome::Done);
-    assert_eq!(ran.count(|event| matches!(event, AgentEvent::Retrying { attempt: 1, .. })), 1);
+    assert_eq!(
+        ran.count(|event| matches!(event, AgentEvent::Retrying { attempt: 1, .. })),
+        1
+    );
     assert_eq!(
         ran.count(|event| matches!(event, AgentEvent::TurnRestarted { .. })),
         0
