@@ -373,7 +373,10 @@ fn answers(calls: &[ToolUseBlock], ends: Vec<Told>) -> Answers {
 }
 
 fn denied(prepared: &dyn Prepared, reason: &str) -> End {
-    let line = format!("{}: {reason}", bound_text(&prepared.summary(), SUMMARY_BYTES).text);
+    let line = format!(
+        "{}: {reason}",
+        bound_text(&prepared.summary(), SUMMARY_BYTES).text
+    );
     End {
         denied: Some(line),
         ..End::unrun(format!("denied by the permission policy: {reason}"))
