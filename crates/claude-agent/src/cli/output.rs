@@ -143,7 +143,11 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
 
 /// What is left out below a cut text.
 pub(super) fn more_lines(count: usize) -> String {
-    if count == 1 { "… 1 more line".to_owned() } else { format!("… {count} more lines") }
+    if count == 1 {
+        "… 1 more line".to_owned()
+    } else {
+        format!("… {count} more lines")
+    }
 }
 
 /// The mark in front of a step of a plan.

@@ -505,7 +505,10 @@ fn boxed(text: &str, limit: usize, width: usize, style: impl Fn(&str) -> Style) 
     }
     let rest = text.lines().count().saturating_sub(limit);
     if rest > 0 {
-        rows.push(Line::styled(format!("  │ {}", output::more_lines(rest)), Style::DIM));
+        rows.push(Line::styled(
+            format!("  │ {}", output::more_lines(rest)),
+            Style::DIM,
+        ));
     }
     rows
 }
