@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use agent_performance::lifecycle::{Lifecycle, TaskHandle};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -54,12 +53,13 @@ pub(crate) struct State {
     pub(crate) open: AtomicUsize,
 }
 
-/// A running simulator. Dropping it stops it; so does the end of its [`Lifecycle`].
+/// A running simulator. [`stop`](Self::stop) ends it in order; dropping it ends it, and every connection, at once.
 #[derive(Debug)]
 pub struct Simulator {
     state: Arc<State>,
     address: SocketAddr,
-    task: Option<TaskHandle<()>>,
+    /// Owns the one task that owns all connections.
+    task: JoinSet<()>,
 }
 
 impl Simulator {
@@ -67,7 +67,7 @@ impl Simulator {
     ///
     /// # Errors
     /// When the address is not a loopback one and the configuration does not allow that, or cannot be bound.
-    pub async fn bind(config: SimulatorConfig, lifecycle: &Lifecycle) -> Result<Self, SimulatorError> {
+    pub async fn bind(config: SimulatorConfig) -> Result<Self, SimulatorError> {
         let address = config.listen;
         if config.exposure == Exposure::Loopback && !address.ip().is_loopback() {
             return Err(SimulatorError::NotLoopback(address));
@@ -82,16 +82,13 @@ impl Simulator {
             script: Script::new(config.scenario.clone()),
             cache: PrefixCache::default(),
             limiter: RateLimiter::new(config.rate_limits, Instant::now()),
-            stop: lifecycle.token().child_token(),
+            stop: CancellationToken::new(),
             open: AtomicUsize::new(0),
             config,
         });
-        let task = lifecycle.spawn("simulator", accept(listener, Arc::clone(&state)));
-        Ok(Self {
-            state,
-            address,
-            task: Some(task),
-        })
+        let mut task = JoinSet::new();
+        task.spawn(accept(listener, Arc::clone(&state)));
+        Ok(Self { state, address, task })
     }
 
     /// Where it listens, with the port it really got.
@@ -117,17 +114,11 @@ impl Simulator {
     /// Stops listening, gives answers in flight a moment to end, and returns when every connection is closed.
     pub async fn stop(mut self) {
         self.state.stop.cancel();
-        if let Some(task) = self.task.take()
-            && let Err(error) = task.await
-        {
-            tracing::warn!(%error, "the simulator did not end in order");
+        while let Some(ended) = self.task.join_next().await {
+            if let Err(error) = ended {
+                tracing::warn!(%error, "the simulator did not end in order");
+            }
         }
-    }
-}
-
-impl Drop for Simulator {
-    fn drop(&mut self) {
-        self.state.stop.cancel();
     }
 }
 
