@@ -64,7 +64,7 @@ fn introduce(workspace: &Path) {
         "{bold}A sample task on a sample folder. Answers are simulated: no Claude, no key, no network.{reset}"
     ));
     output::note(&format!("{dim}folder {}{reset}", workspace.display()));
-    output::note(&format!("{bold}❯ {TASK}{reset}\n"));
+    output::note(&format!("{bold}❯ {TASK}{reset}"));
 }
 
 /// The real agent with the configuration's defaults, and nothing of the user's own: neither key nor sessions.

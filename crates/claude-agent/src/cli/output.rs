@@ -159,6 +159,12 @@ pub(super) fn plan_mark(status: PlanStatus) -> char {
     }
 }
 
+/// Columns that text may use: one less than the terminal has, and no more than can be read well.
+pub(super) fn columns() -> usize {
+    let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
+    width.saturating_sub(1).clamp(20, 120)
+}
+
 /// Styles for standard error; all empty when it is not a terminal, so that logs stay clean.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {

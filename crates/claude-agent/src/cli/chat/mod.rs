@@ -3,9 +3,9 @@
 
 mod editor;
 mod history;
-mod markdown;
+
 mod screen;
-mod styled;
+
 mod terminal;
 mod view;
 
@@ -20,12 +20,12 @@ use futures_util::StreamExt;
 
 use self::editor::{Edited, Editor};
 use self::history::History;
-use self::styled::{Colour, Line, Style};
 use self::terminal::Terminal;
 use self::view::View;
 use super::args::ChatArgs;
 use super::exit::Exit;
 use super::signals::Interrupts;
+use super::styled::{Colour, Line, Style};
 use super::{Failure, output};
 use crate::app::{App, Presence};
 
