@@ -14,11 +14,6 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
     ("unimplement", "ed!(", "finish it, or leave it out"),
     ("#[ign", "ore", "a test that does not run shows nothing"),
     ("allow(dead", "_code", "delete what nobody calls"),
-    (
-        "/ho",
-        "me/",
-        "a path of one machine has no place in the repository",
-    ),
 ];
 
 /// What people read or programs run; other files are data.
