@@ -125,7 +125,13 @@ fn remedy(error: &ClaudeError) -> (Outcome, ErrorKind, &'static str) {
 /// The prompt is larger than the model's window. The API has no code for it, so its words decide; a miss only means
 /// that the error is reported instead of healed.
 pub(crate) fn is_prompt_too_long(error: &ClaudeError) -> bool {
-    matches!(error, ClaudeError::Api { status: 400 | 413, message, .. } if message.contains("prompt is too long"))
+    // Some models count the answer's limit in, and say it otherwise.
+    let says_so = |message: &str| {
+        ["prompt is too long", "exceed context limit"]
+            .iter()
+            .any(|words| message.contains(words))
+    };
+    matches!(error, ClaudeError::Api { status: 400 | 413, message, .. } if says_so(message))
 }
 
 pub(crate) fn store(error: &StoreError) -> End {
@@ -323,6 +329,14 @@ mod tests {
             ),
             (
                 api(400, "prompt is too long: 2 tokens > 1 maximum"),
+                Outcome::Partial,
+                ErrorKind::ContextFull,
+            ),
+            (
+                api(
+                    400,
+                    "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000",
+                ),
                 Outcome::Partial,
                 ErrorKind::ContextFull,
             ),
