@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use agent_claude::messages::{
-    ContentBlock, MessageParam, MessageRequest, Role, SystemPrompt, ToolResultContent,
+    ContentBlock, Message, MessageParam, MessageRequest, Role, StopReason, SystemPrompt, ToolResultContent,
 };
 
 use crate::history::{Entry, History};
@@ -111,10 +111,22 @@ pub(crate) fn plan(history: &History, window: Window, model: &str) -> Option<Pla
     })
 }
 
-/// The message that takes the place of the old part.
-pub(crate) fn summary_text(answer: &str) -> Option<String> {
-    let answer = answer.trim();
-    (!answer.is_empty()).then(|| format!("{PREFACE}\n\n{answer}"))
+/// The message that takes the place of the old part; else why the answer can't.
+pub(crate) fn summary(answer: &Message) -> Result<String, String> {
+    match &answer.stop_reason {
+        // One that is too long is cut at its end, which is better than none.
+        Some(StopReason::EndTurn | StopReason::MaxTokens | StopReason::StopSequence) => {}
+        // What a model says when it declines, or before it stops for another reason, is no summary.
+        other => {
+            let reason = other.as_ref().map_or("no reason", StopReason::as_str);
+            return Err(format!("the model stopped with {reason}"));
+        }
+    }
+    let text = answer.text();
+    match text.trim() {
+        "" => Err("the model gave an empty summary".to_owned()),
+        text => Ok(format!("{PREFACE}\n\n{text}")),
+    }
 }
 
 fn transcript<'a>(entries: impl Iterator<Item = &'a Entry>, limit: usize) -> String {
@@ -258,8 +270,24 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_that_says_nothing_is_none() {
-        assert_eq!(summary_text(" \n"), None);
-        assert!(summary_text("Done: a.").unwrap().ends_with("\n\nDone: a."));
+    fn only_an_answer_that_is_a_summary_becomes_one() {
+        let answer = |text: &str, stop_reason: Option<&str>| Message {
+            content: vec![ContentBlock::text(text)],
+            stop_reason: stop_reason.map(StopReason::from),
+            ..Message::new("m", "claude")
+        };
+        for stop_reason in ["end_turn", "max_tokens"] {
+            let summary = summary(&answer("Done: a. ", Some(stop_reason))).unwrap();
+            assert!(summary.starts_with(PREFACE) && summary.ends_with("\n\nDone: a."));
+        }
+        for (text, stop_reason, why) in [
+            (" \n", Some("end_turn"), "empty"),
+            ("I can't help with that.", Some("refusal"), "refusal"),
+            ("Let me", Some("model_context_window_exceeded"), "window"),
+            ("Hm", None, "no reason"),
+        ] {
+            let refused = summary(&answer(text, stop_reason)).unwrap_err();
+            assert!(refused.contains(why), "{refused}");
+        }
     }
 }

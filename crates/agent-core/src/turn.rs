@@ -12,6 +12,8 @@ use agent_claude::messages::{
     ToolUseBlock, Usage,
 };
 
+use serde_json::{Map, Value};
+
 use crate::agent::AgentParts;
 use crate::ask::{Asked, Show, ask};
 use crate::calls::CallRunner;
@@ -19,7 +21,7 @@ use crate::control::Shared;
 use crate::conversation::{Conversation, Spent};
 use crate::emitter::Emitter;
 use crate::event::{AgentEvent, Outcome};
-use crate::limits::{Ledger, Refused};
+use crate::limits::{Ledger, PromptEstimate, Refused};
 use crate::report::{self, Denied, End};
 use crate::session_handle::Surroundings;
 
@@ -107,13 +109,14 @@ impl Turn<'_> {
             return Err(report::max_turns(self.max_turns));
         }
         self.compact_if_needed().await?;
-        let max_tokens = self.reserve(self.parts.settings.answer_tokens())?;
+        let prompt = self.conversation.history().estimate();
+        let max_tokens = self.reserve(prompt, self.parts.settings.answer_tokens())?;
         self.emitter
             .emit(AgentEvent::TurnStarted {
                 turn: self.progress.turns + 1,
             })
             .await;
-        let asked = self.send(&self.request(max_tokens), Show::Deltas).await;
+        let asked = self.send(&self.request(max_tokens), prompt, Show::Deltas).await;
         match asked {
             Ok(message) => {
                 self.progress.turns += 1;
@@ -137,6 +140,7 @@ impl Turn<'_> {
             self.emitter.emit(AgentEvent::TurnRestarted { reason }).await;
             return Ok(Step::Ask);
         }
+        mark_cut_call(&mut message);
         let calls: Vec<ToolUseBlock> = message.tool_uses().cloned().collect();
         let content = sendable(std::mem::take(&mut message.content));
         let text: String = content.iter().filter_map(ContentBlock::as_text).collect();
@@ -238,12 +242,19 @@ impl Turn<'_> {
     }
 
     /// Sends one request and books what broken answers to it used.
-    pub(super) async fn send(&mut self, request: &MessageRequest, show: Show) -> ClaudeResult<Message> {
+    pub(super) async fn send(
+        &mut self,
+        request: &MessageRequest,
+        prompt: PromptEstimate,
+        show: Show,
+    ) -> ClaudeResult<Message> {
         let client = self
             .parts
             .client
             .with_cancellation(self.control.stopper.token().clone());
-        let Asked { result, wasted } = ask(&client, request, self.emitter, show).await;
+        let ledger = &self.ledger;
+        let affordable = |wasted: &[Usage]| ledger.reserve_again(wasted, prompt, request.max_tokens).ok();
+        let Asked { result, wasted } = ask(&client, request, self.emitter, show, affordable).await;
         for usage in wasted {
             let spent = self.settle(usage).await;
             self.conversation.record(spent).await;
@@ -278,10 +289,9 @@ impl Turn<'_> {
         request
     }
 
-    fn reserve(&self, max_tokens: u32) -> Result<u32, End> {
-        let estimate = self.conversation.history().estimate();
+    fn reserve(&self, prompt: PromptEstimate, max_tokens: u32) -> Result<u32, End> {
         self.ledger
-            .reserve(estimate, max_tokens)
+            .reserve(prompt, max_tokens)
             .map_err(|refused| match refused {
                 Refused::UnknownPrice => report::unknown_price(&self.parts.settings.model),
                 Refused::Exhausted { spent, limit } => report::over_budget(spent, limit),
@@ -318,6 +328,16 @@ impl Turn<'_> {
             emitter: self.emitter,
             max_parallel: self.parts.settings.max_parallel_tools,
         }
+    }
+}
+
+/// A call cut off before its first argument looks like a whole one without arguments, and is none.
+fn mark_cut_call(message: &mut Message) {
+    if message.stop_reason == Some(StopReason::MaxTokens)
+        && let Some(ContentBlock::ToolUse(call)) = message.content.last_mut()
+        && call.input.as_object().is_some_and(Map::is_empty)
+    {
+        call.input = Value::String(String::new());
     }
 }
 

@@ -42,12 +42,13 @@ impl Turn<'_> {
         let Some(plan) = compaction::plan(history, window, &self.parts.settings.model) else {
             return Ok(self.compaction_failed("nothing in it can be summarised").await);
         };
-        if self.ledger.reserve(plan.estimate(), plan.request.max_tokens) != Ok(plan.request.max_tokens) {
+        let prompt = plan.estimate();
+        if self.ledger.reserve(prompt, plan.request.max_tokens) != Ok(plan.request.max_tokens) {
             return Ok(self
                 .compaction_failed("the budget does not allow a summary")
                 .await);
         }
-        let message = match self.send(&plan.request, Show::Nothing).await {
+        let message = match self.send(&plan.request, prompt, Show::Nothing).await {
             Ok(message) => message,
             Err(error) => {
                 self.check_stop()?;
@@ -55,9 +56,12 @@ impl Turn<'_> {
             }
         };
         let spent = self.settle(message.usage.clone()).await;
-        let Some(summary) = compaction::summary_text(&message.text()) else {
-            self.conversation.record(spent).await;
-            return Ok(self.compaction_failed("the model gave an empty summary").await);
+        let summary = match compaction::summary(&message) {
+            Ok(summary) => summary,
+            Err(why) => {
+                self.conversation.record(spent).await;
+                return Ok(self.compaction_failed(&why).await);
+            }
         };
         let stored = self
             .conversation

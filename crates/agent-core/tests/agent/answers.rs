@@ -284,32 +284,35 @@ async fn a_paused_turn_is_sent_back_as_it_is() {
 
 #[tokio::test]
 async fn a_call_that_was_cut_off_is_not_run_and_the_model_is_told() {
-    let fixture = Fixture::new([
-        answer(
-            [
-                text("Writing."),
-                cut_call("t1", "change", "{\"path\": \"a.txt\", \"content\": \"lon"),
-            ],
-            "max_tokens",
-        ),
-        answer([text("Smaller then.")], "end_turn"),
-    ])
-    .await;
-    let ran = fixture.run("go").await;
-    assert_eq!(ran.finished.outcome, Outcome::Done);
-    assert!(fixture.log.lock().is_empty(), "nothing ran");
-    let stored = fixture.stored().await;
-    assert!(
-        stored[1].1[1]["input"].is_object(),
-        "what is sent back must be valid: {}",
-        stored[1].1
-    );
-    let result = &stored[2].1[0];
-    assert_eq!(
-        (&result["tool_use_id"], &result["is_error"]),
-        (&json!("t1"), &json!(true))
-    );
-    assert!(result["content"].as_str().unwrap().contains("token limit"));
+    // Cut in the middle of its input, and before the input began.
+    for partial in ["{\"path\": \"a.txt\", \"content\": \"lon", ""] {
+        let fixture = Fixture::new([
+            answer(
+                [text("Writing."), cut_call("t1", "change", partial)],
+                "max_tokens",
+            ),
+            answer([text("Smaller then.")], "end_turn"),
+        ])
+        .await;
+        let ran = fixture.run("go").await;
+        assert_eq!(ran.finished.outcome, Outcome::Done);
+        assert!(fixture.log.lock().is_empty(), "nothing ran");
+        let stored = fixture.stored().await;
+        assert!(
+            stored[1].1[1]["input"].is_object(),
+            "what is sent back must be valid: {}",
+            stored[1].1
+        );
+        let result = &stored[2].1[0];
+        assert_eq!(
+            (&result["tool_use_id"], &result["is_error"]),
+            (&json!("t1"), &json!(true))
+        );
+        assert!(
+            result["content"].as_str().unwrap().contains("token limit"),
+            "{result}"
+        );
+    }
 }
 
 #[tokio::test]
