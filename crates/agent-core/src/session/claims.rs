@@ -207,3 +207,38 @@ fn is_still(file: &File, path: &Path) -> bool {
 fn is_still(_: &File, path: &Path) -> bool {
     path.exists()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    use super::*;
+
+    /// The file is removed and made anew all the time: an owner must never hold the lock of one that has lost its
+    /// name while another holds that of the next.
+    #[test]
+    fn there_is_one_owner_though_lock_files_come_and_go() {
+        const OWNERS: usize = 4;
+        const TURNS: u32 = 500;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let session = SessionId::generate();
+        let (owned, turns) = (AtomicBool::new(false), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..OWNERS {
+                scope.spawn(|| {
+                    // Each as a process of its own would: nothing but the file is shared.
+                    let claims = Arc::new(Claims::new(&folder.path().join("store")));
+                    while turns.load(Ordering::SeqCst) < TURNS {
+                        if let Ok(claim) = claims.guard(session) {
+                            assert!(!owned.swap(true, Ordering::SeqCst), "two owners");
+                            std::thread::yield_now();
+                            owned.store(false, Ordering::SeqCst);
+                            drop(claim);
+                            turns.fetch_add(1, Ordering::SeqCst);
+                        }
+                    }
+                });
+            }
+        });
+    }
+}
