@@ -13,6 +13,7 @@ use agent_claude::messages::{
 };
 
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use crate::agent::AgentParts;
 use crate::ask::{Asked, Show, ask};
@@ -116,11 +117,12 @@ impl Turn<'_> {
                 turn: self.progress.turns + 1,
             })
             .await;
+        let asked_at = Instant::now();
         let asked = self.send(&self.request(max_tokens), prompt, Show::Deltas).await;
         match asked {
             Ok(message) => {
                 self.progress.turns += 1;
-                self.take_answer(message, max_tokens).await
+                self.take_answer(message, max_tokens, asked_at).await
             }
             Err(error) if report::is_prompt_too_long(&error) && self.make_room().await? => Ok(Step::Ask),
             Err(error) => {
@@ -131,7 +133,12 @@ impl Turn<'_> {
     }
 
     /// Stores the answer and says what it asks for.
-    async fn take_answer(&mut self, mut message: Message, max_tokens: u32) -> Result<Step, End> {
+    async fn take_answer(
+        &mut self,
+        mut message: Message,
+        max_tokens: u32,
+        asked_at: Instant,
+    ) -> Result<Step, End> {
         let usage = message.usage.clone();
         let spent = self.settle(usage.clone()).await;
         if message.stop_reason == Some(StopReason::ModelContextWindowExceeded) && self.make_room().await? {
@@ -148,7 +155,7 @@ impl Turn<'_> {
             self.progress.text = text;
         }
         self.store(Role::Assistant, content, Some(spent)).await?;
-        self.conversation.measure(&usage);
+        self.conversation.measure(&usage, asked_at);
         self.next_step(&message, calls, max_tokens).await
     }
 
@@ -327,6 +334,7 @@ impl Turn<'_> {
             control: self.control,
             emitter: self.emitter,
             max_parallel: self.parts.settings.max_parallel_tools,
+            window: self.parts.settings.context_window(),
         }
     }
 }
