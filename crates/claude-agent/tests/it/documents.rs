@@ -372,3 +372,40 @@ fn the_documented_codes_are_those_that_runs_end_with() {
         assert_eq!(last["outcome"], outcome, "{flags:?}");
     }
 }
+
+#[test]
+fn completions_and_the_manual_know_every_command() {
+    let machine = Machine::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = expect_code(&finish(&mut machine.plain_command(&["completions", shell])), 0);
+        for word in ["simulate", "sessions", "permission-mode", "list-faults"] {
+            assert!(script.contains(word), "{shell} does not complete {word}");
+        }
+        if shell == "bash" {
+            std::fs::write(machine.home().join("complete.sh"), &script).unwrap();
+            let check = finish(
+                std::process::Command::new("bash")
+                    .arg("-n")
+                    .arg(machine.home().join("complete.sh")),
+            );
+            assert_eq!(check.status.code(), Some(0), "{}", stderr(&check));
+        }
+    }
+    let page = expect_code(&finish(&mut machine.plain_command(&["man"])), 0);
+    assert!(page.contains(".TH claude-agent 1"));
+    for command in [
+        "demo",
+        "run",
+        "chat",
+        "simulate",
+        "sessions",
+        "config",
+        "completions",
+    ] {
+        assert!(
+            page.contains(&format!("\nclaude\\-agent\\-{command} \\- ")),
+            "{command} has no section"
+        );
+    }
+    assert!(page.contains("over budget"), "the exit codes are in the manual");
+}

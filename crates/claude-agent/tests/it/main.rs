@@ -18,3 +18,4 @@ mod run;
 mod sessions;
 mod simulate;
 mod support;
+mod terminal;

@@ -1,6 +1,8 @@
 //! A disk that is full, and a data folder that can't be written.
 
+use std::ffi::OsStr;
 use std::fs::Permissions;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -274,4 +276,27 @@ fn a_data_folder_that_is_a_file_is_named() {
         &[file.to_str().unwrap()],
     );
     assert_eq!(machine.read("file"), "mine");
+}
+
+/// A folder whose name is not UTF-8 is used as it is or refused: never another one that only looks like it.
+#[test]
+fn a_data_folder_whose_name_is_not_utf8_is_not_mistaken_for_another() {
+    let machine = Machine::new();
+    let simulator = Simulator::start(&[]);
+    let odd = machine.home().join(OsStr::from_bytes(b"da\xffta"));
+    let mut command = machine.plain_command(&["run", "Look around", "--data-dir"]);
+    command.arg(&odd).env("ANTHROPIC_BASE_URL", &simulator.url);
+    let output = finish(&mut command);
+    let names: Vec<_> = std::fs::read_dir(machine.home())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    match output.status.code() {
+        Some(0) => assert_eq!(names, [odd]),
+        Some(2 | 8) => {
+            assert!(stderr(&output).contains("UTF-8"), "{}", stderr(&output));
+            assert!(names.is_empty(), "{names:?}");
+        }
+        code => panic!("{code:?}: {}", stderr(&output)),
+    }
 }

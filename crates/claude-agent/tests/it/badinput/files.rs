@@ -197,7 +197,11 @@ fn a_file_that_may_not_be_read_is_an_error_and_searches_pass_it_by() {
     let machine = Machine::new();
     machine.write("secret.txt", "needle in a secret\n");
     machine.write("note.txt", "needle in a text\n");
-    std::fs::set_permissions(machine.workspace().join("secret.txt"), Permissions::from_mode(0o000)).unwrap();
+    std::fs::set_permissions(
+        machine.workspace().join("secret.txt"),
+        Permissions::from_mode(0o000),
+    )
+    .unwrap();
     let simulator = Simulator::start(&[]);
     for (task, tool, part) in [
         ("Read secret.txt", "read_file", "secret.txt"),
