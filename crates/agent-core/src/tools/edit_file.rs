@@ -16,7 +16,7 @@ use super::input::{definition, parse};
 use super::ledger::Version;
 use super::text::{SAMPLE, binary_kind};
 use super::write_file::{read_whole, refuse_if_stale};
-use super::{Prepared, Tool, ToolContext, ToolError, ToolResult, diff};
+use super::{Prepared, Tool, ToolContext, ToolError, ToolResult, diff, on};
 use crate::workspace::{FileKind, MAX_WRITE, Workspace, WorkspaceError};
 use replace::{Edited, replace};
 
@@ -84,6 +84,7 @@ impl Tool for EditFile {
         }
         Ok(Box::new(Call {
             path: resolved.path,
+            also: resolved.also,
             old: input.old_string,
             new: input.new_string,
             all: input.replace_all.unwrap_or(false),
@@ -95,6 +96,7 @@ impl Tool for EditFile {
 
 struct Call {
     path: RelPath,
+    also: Vec<RelPath>,
     old: String,
     new: String,
     all: bool,
@@ -104,7 +106,7 @@ struct Call {
 
 impl Prepared for Call {
     fn actions(&self) -> Vec<Action<'_>> {
-        vec![Action::Write(&self.path)]
+        on(Action::Write, &self.path, &self.also)
     }
 
     fn summary(&self) -> String {

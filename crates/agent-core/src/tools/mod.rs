@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agent_claude::messages::ToolDefinition;
+use agent_security::path::RelPath;
 use agent_security::permission::Action;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -130,6 +131,11 @@ impl fmt::Debug for ToolContext {
             .field("cancel", &self.cancel)
             .finish_non_exhaustive()
     }
+}
+
+/// What a call does to a path, for that path and for the other names that led to it.
+fn on<'a>(action: fn(&'a RelPath) -> Action<'a>, path: &'a RelPath, also: &'a [RelPath]) -> Vec<Action<'a>> {
+    std::iter::once(path).chain(also).map(action).collect()
 }
 
 /// What goes back to the model, always bounded by the tool's limits.

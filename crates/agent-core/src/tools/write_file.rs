@@ -15,7 +15,7 @@ use super::blocking::Blocking;
 use super::input::{definition, parse};
 use super::ledger::Version;
 use super::text::size;
-use super::{Prepared, Tool, ToolContext, ToolError, ToolResult, diff};
+use super::{Prepared, Tool, ToolContext, ToolError, ToolResult, diff, on};
 use crate::workspace::{FileKind, MAX_WRITE, Opened, Workspace, WorkspaceError};
 
 const NAME: &str = "write_file";
@@ -72,6 +72,7 @@ impl Tool for WriteFile {
         }
         Ok(Box::new(Call {
             path: resolved.path,
+            also: resolved.also,
             content,
             workspace: workspace.clone(),
             blocking: self.blocking.clone(),
@@ -81,6 +82,7 @@ impl Tool for WriteFile {
 
 struct Call {
     path: RelPath,
+    also: Vec<RelPath>,
     content: String,
     workspace: Workspace,
     blocking: Blocking,
@@ -88,7 +90,7 @@ struct Call {
 
 impl Prepared for Call {
     fn actions(&self) -> Vec<Action<'_>> {
-        vec![Action::Write(&self.path)]
+        on(Action::Write, &self.path, &self.also)
     }
 
     fn summary(&self) -> String {
@@ -116,6 +118,7 @@ impl Prepared for Call {
                 content,
                 workspace,
                 blocking,
+                ..
             } = *self;
             let work = move |token: &CancellationToken| write(&workspace, &path, &content, token);
             blocking.run(&context.cancel, work).await.into()
