@@ -268,6 +268,7 @@ impl CallRunner<'_> {
         let stop = self.control.stopper.token();
         let context = ToolContext::new(stop.child_token())
             .with_output(LiveOutput::new(sender))
+            .with_redactor(self.redactor.clone())
             .with_path_filter(self.may_read.clone());
         let overdue = async {
             stop.cancelled().await;

@@ -5,6 +5,7 @@ mod replace;
 use agent_claude::messages::ToolDefinition;
 use agent_security::path::RelPath;
 use agent_security::permission::Action;
+use agent_security::redact::{REPLACEMENT, Redactor};
 use futures_util::future::{BoxFuture, FutureExt};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,7 +16,7 @@ use super::blocking::Blocking;
 use super::input::{definition, parse};
 use super::ledger::Version;
 use super::text::{SAMPLE, binary_kind};
-use super::write_file::{read_whole, refuse_if_stale};
+use super::write_file::{read_whole, refuse_if_stale, refuse_lost_secrets};
 use super::{Prepared, Tool, ToolContext, ToolError, ToolResult, diff, on};
 use crate::workspace::{FileKind, MAX_WRITE, Workspace, WorkspaceError};
 use replace::{Edited, replace};
@@ -127,9 +128,9 @@ impl Prepared for Call {
 
     fn run(self: Box<Self>, context: ToolContext) -> BoxFuture<'static, ToolResult> {
         async move {
-            let blocking = self.blocking.clone();
+            let (blocking, redactor) = (self.blocking.clone(), context.redactor);
             blocking
-                .run(&context.cancel, move |token| self.edit(token))
+                .run(&context.cancel, move |token| self.edit(&redactor, token))
                 .await
                 .into()
         }
@@ -138,8 +139,12 @@ impl Prepared for Call {
 }
 
 impl Call {
-    fn edit(&self, cancel: &CancellationToken) -> Result<ToolResult, ToolError> {
-        let (_, edited) = self.apply()?;
+    fn edit(&self, redactor: &Redactor, cancel: &CancellationToken) -> Result<ToolResult, ToolError> {
+        let (before, edited) = self.apply()?;
+        if self.new.contains(REPLACEMENT) {
+            let after = String::from_utf8_lossy(&edited.content);
+            refuse_lost_secrets(redactor, &self.path, &before, &after)?;
+        }
         if cancel.is_cancelled() {
             return Err(ToolError::cancelled());
         }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use agent_claude::messages::ToolDefinition;
 use agent_security::path::RelPath;
 use agent_security::permission::Action;
+use agent_security::redact::Redactor;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -97,6 +98,8 @@ pub struct ToolContext {
     pub cancel: CancellationToken,
     /// Where output goes while the call still runs.
     pub output: LiveOutput,
+    /// Takes out of results what the model must not see.
+    pub redactor: Redactor,
     /// Paths that `glob`, `grep` and `list_directory` leave out because the policy denies them. Calls that name
     /// one path are judged by their [`Prepared::actions`] instead.
     pub may_read: PathFilter,
@@ -108,6 +111,7 @@ impl ToolContext {
         Self {
             cancel,
             output: LiveOutput::none(),
+            redactor: Redactor::default(),
             may_read: Arc::new(|_| true),
         }
     }
@@ -116,6 +120,12 @@ impl ToolContext {
     #[must_use]
     pub fn with_output(self, output: LiveOutput) -> Self {
         Self { output, ..self }
+    }
+
+    /// Says what was taken out of the results that the model has seen.
+    #[must_use]
+    pub fn with_redactor(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
     }
 
     /// Leaves out of listings and searches what `may_read` says no to.

@@ -152,7 +152,7 @@ mod tests {
             std::os::unix::fs::symlink(target, bench.path(link)).expect("a link");
         }
         let touched = |tool: &str, input: Value| {
-            let call = bench.prepare(tool, input).ok().expect("a good call");
+            let call = bench.prepare(tool, input).expect("a good call");
             let names: Vec<String> = call
                 .actions()
                 .iter()
