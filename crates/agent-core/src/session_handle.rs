@@ -148,10 +148,11 @@ impl Surroundings {
             permission_mode: &parts.policy.mode.to_string(),
             headless: !parts.policy.interactive,
         });
+        let instructions = instructions::block(&files).map(|text| parts.redactor.redact(&text).into_owned());
         let mut policy = parts.policy.clone();
         policy.rules = policy.rules.with_workspace(workspace.root().to_owned());
         Self {
-            system: system(role, instructions::block(&files)),
+            system: system(role, instructions),
             tools: parts.tools.definitions(),
             grants: watch::Sender::default(),
             may_read: path_filter(&policy, workspace.root()),

@@ -50,7 +50,8 @@ async fn a_text_answer_is_streamed_stored_and_done() {
 #[tokio::test]
 async fn the_request_is_what_the_model_needs() {
     let fixture = Fixture::new([answer([text("ok")], "end_turn")]).await;
-    std::fs::write(fixture.workspace().join("CLAUDE.md"), "Use tabs.").unwrap();
+    let instructions = "Use tabs. The key is sk-ant-api03-0123456789abcdef.";
+    std::fs::write(fixture.workspace().join("CLAUDE.md"), instructions).unwrap();
     fixture.run("go").await;
     let request = &fixture.server.requests()[0];
     assert_eq!(request["stream"], true);
@@ -69,7 +70,11 @@ async fn the_request_is_what_the_model_needs() {
             .unwrap()
             .contains(fixture.workspace().to_str().unwrap())
     );
-    assert!(system[1]["text"].as_str().unwrap().contains("Use tabs."));
+    let instructions = system[1]["text"].as_str().unwrap();
+    assert!(
+        instructions.contains("Use tabs. The key is [redacted]"),
+        "{instructions}"
+    );
     assert_eq!(system[1]["cache_control"], json!({"type": "ephemeral"}));
 }
 
