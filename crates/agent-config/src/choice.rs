@@ -151,7 +151,10 @@ choice! {
     }
 }
 
-#[expect(clippy::derivable_impls, reason = "the macro that makes the type has no place for the attribute")]
+#[expect(
+    clippy::derivable_impls,
+    reason = "the macro that makes the type has no place for the attribute"
+)]
 impl Default for ApiVersion {
     fn default() -> Self {
         Self::V2026_10_21

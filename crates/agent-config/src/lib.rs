@@ -28,6 +28,7 @@ mod sections;
 mod setting;
 mod suggest;
 mod units;
+mod unused;
 
 pub use choice::ApiVersion;
 pub use choice::DeploymentEnvironment;

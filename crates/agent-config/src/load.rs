@@ -18,6 +18,7 @@ use crate::profile;
 use crate::secret::Secret;
 use crate::sections::ProductionConfig;
 use crate::setting;
+use crate::unused;
 
 /// A valid configuration, and where it comes from.
 #[derive(Clone, Debug)]
@@ -199,7 +200,30 @@ impl Merge {
     fn warnings(&self) -> Vec<Problem> {
         let warn =
             |finding: checks::Finding| finding.into_problem(&self.config, |key| Some(self.origin(key)));
-        checks::doubts(&self.config).into_iter().map(warn).collect()
+        let doubts = checks::doubts(&self.config).into_iter().map(warn);
+        doubts.chain(self.unused()).collect()
+    }
+
+    /// What somebody set and nothing acts on. Flags are the program's own doing.
+    fn unused(&self) -> impl Iterator<Item = Problem> {
+        let chosen = |layer| {
+            matches!(
+                layer,
+                Layer::System | Layer::User | Layer::Project | Layer::Environment
+            )
+        };
+        KEYS.iter()
+            .filter(|key| unused::is_unused(key.name))
+            .filter_map(move |key| {
+                let origin = self.set.get(key.name).filter(|origin| chosen(origin.layer))?;
+                Some(Problem {
+                    key: key.name.to_owned(),
+                    value: key.value(&self.config).map(|value| key.kind.shown(&value)),
+                    origin: Some(origin.clone()),
+                    message: "is not used by this version".to_owned(),
+                    valid: "leave it, it does nothing yet".to_owned(),
+                })
+            })
     }
 
     fn origin(&self, key: &str) -> Origin {

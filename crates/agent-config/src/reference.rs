@@ -10,6 +10,7 @@ use toml::Value;
 use crate::folders::Folders;
 use crate::keys::{KEYS, Key};
 use crate::sections::ProductionConfig;
+use crate::unused::is_unused;
 
 /// What stands in place of a default that is not the same everywhere, so that what is made from the code here does
 /// not depend on where it was made.
@@ -119,7 +120,8 @@ Values come from these layers; each goes before those above it:
 Files named `.env` are not read. The API key is in `ANTHROPIC_API_KEY`, or in the file that `api.api_key_file` names.
 
 Sizes are written as `\"10 MiB\"` (units B, KiB, MiB, GiB, TiB, KB, MB, GB, TB), or as a number of bytes. Durations are
-written as `\"30s\"` (units ns, us, ms, s, m, h, d, w). Unknown keys are errors, and so is a file that cannot be read.
+written as `\"30s\"` (units ns, us, ms, s, m, h, d, w). Unknown keys are errors, and so is a file that cannot be read. Keys marked as not used are read and checked, but nothing acts on
+them yet; setting one gives a warning.
 ";
 
 /// The reference of every key as Markdown, a table for each section.
@@ -138,8 +140,13 @@ pub fn reference_markdown() -> String {
             Ok(value) => format!("`{value}`"),
             Err(words) => words.to_owned(),
         };
+        let unused = if is_unused(key.name) {
+            " *Not used by this version.*"
+        } else {
+            ""
+        };
         let meaning = format!(
-            "{} Valid: {}.",
+            "{} Valid: {}.{unused}",
             description(&schema, key.name),
             key.valid(&defaults)
         );

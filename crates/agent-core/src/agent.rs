@@ -72,6 +72,13 @@ impl AgentSettings {
         }
     }
 
+    /// What may be asked for in one answer: the API refuses more than the model can give.
+    pub(crate) fn answer_tokens(&self) -> u32 {
+        models::info(&self.model).map_or(self.max_output_tokens, |known| {
+            self.max_output_tokens.min(known.max_output)
+        })
+    }
+
     pub(crate) fn context_window(&self) -> u64 {
         let known = || models::info(&self.model).map(|limits| limits.context_window);
         self.context_window

@@ -3,6 +3,7 @@
 //! Replaying is safe here and only here: until the answer is whole no tool has run and nothing of it is stored, so the
 //! reader is told to forget the text, and that is all there is to undo.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use agent_claude::client::{ClaudeClient, MessageStream, RetryNotice};
@@ -48,17 +49,21 @@ pub(crate) struct Asked {
 }
 
 /// Asks for one answer. Ends early with [`ClaudeError::Cancelled`] when the client's token fires.
+///
+/// `affordable` says how many tokens a repeated answer may have after what was wasted; none ends it.
 pub(crate) async fn ask(
     client: &ClaudeClient,
     request: &MessageRequest,
     emitter: &Emitter,
     show: Show,
+    affordable: impl Fn(&[Usage]) -> Option<u32>,
 ) -> Asked {
+    let mut request = Cow::Borrowed(request);
     let mut wasted = Vec::new();
     let mut replays = 0;
     loop {
         let mut received = Received::default();
-        let error = match attempt(client, request, emitter, show, &mut received).await {
+        let error = match attempt(client, &request, emitter, show, &mut received).await {
             Ok(message) => {
                 return Asked {
                     result: Ok(message),
@@ -75,6 +80,19 @@ pub(crate) async fn ask(
                 result: Err(error),
                 wasted,
             };
+        }
+        match affordable(&wasted) {
+            None => {
+                let message =
+                    "the answer broke off and is not asked for again, because that could pass the budget";
+                emitter.warn(message).await;
+                return Asked {
+                    result: Err(error),
+                    wasted,
+                };
+            }
+            Some(max_tokens) if max_tokens < request.max_tokens => request.to_mut().max_tokens = max_tokens,
+            Some(_) => {}
         }
         if show == Show::Deltas {
             emitter

@@ -30,11 +30,14 @@ const LIVE_PIECES: usize = 32;
 /// Bytes of a result in its event: a screen. The model gets the whole result.
 const PREVIEW_BYTES: usize = 4 * 1024;
 
+/// Bytes of a call's summary in the report of what was denied.
+const SUMMARY_BYTES: usize = 300;
+
 /// How long a stopped tool may take to kill its children and say what it did before it is dropped.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// Bytes of all results of one answer together; each gets an equal share when they are more. They are stored as one
-/// message, whose limit this stays below even where every byte has to be escaped.
+/// Bytes of all results of one answer together, however large the window; each gets an equal share when they are more.
+/// They are stored as one message, whose limit this stays below even where every byte has to be escaped.
 const MAX_RESULTS_BYTES: usize = 2 * 1024 * 1024;
 
 /// For a call that was cut off, or that is not JSON.
@@ -54,6 +57,8 @@ pub(crate) struct CallRunner<'a> {
     pub(crate) control: &'a Shared,
     pub(crate) emitter: &'a Emitter,
     pub(crate) max_parallel: usize,
+    /// Tokens of the model's window.
+    pub(crate) window: u64,
 }
 
 /// What came of the calls of one answer.
@@ -123,7 +128,13 @@ impl CallRunner<'_> {
             }
         }))
         .await;
-        answers(calls, ends)
+        answers(calls, ends, self.max_results_bytes())
+    }
+
+    /// Results have to leave room for the conversation they belong to: with a byte for each token of the window they
+    /// fill some third of it.
+    fn max_results_bytes(&self) -> usize {
+        usize::try_from(self.window).map_or(MAX_RESULTS_BYTES, |window| window.min(MAX_RESULTS_BYTES))
     }
 
     fn prepare(&self, at: usize, call: &ToolUseBlock) -> Ready {
@@ -257,6 +268,7 @@ impl CallRunner<'_> {
         let stop = self.control.stopper.token();
         let context = ToolContext::new(stop.child_token())
             .with_output(LiveOutput::new(sender))
+            .with_redactor(self.redactor.clone())
             .with_path_filter(self.may_read.clone());
         let overdue = async {
             stop.cancelled().await;
@@ -342,13 +354,9 @@ fn plan(ready: &[Ready], parallel: usize) -> Schedule {
 }
 
 /// What the model and the caller are told.
-fn answers(calls: &[ToolUseBlock], ends: Vec<Told>) -> Answers {
+fn answers(calls: &[ToolUseBlock], ends: Vec<Told>, limit: usize) -> Answers {
     let total: usize = ends.iter().map(|end| end.content.len()).sum();
-    let share = if total > MAX_RESULTS_BYTES {
-        MAX_RESULTS_BYTES / ends.len()
-    } else {
-        total
-    };
+    let share = if total > limit { limit / ends.len() } else { total };
     let mut answers = Answers::default();
     for (
         call,
@@ -370,7 +378,10 @@ fn answers(calls: &[ToolUseBlock], ends: Vec<Told>) -> Answers {
 }
 
 fn denied(prepared: &dyn Prepared, reason: &str) -> End {
-    let line = format!("{}: {reason}", prepared.summary());
+    let line = format!(
+        "{}: {reason}",
+        bound_text(&prepared.summary(), SUMMARY_BYTES).text
+    );
     End {
         denied: Some(line),
         ..End::unrun(format!("denied by the permission policy: {reason}"))
@@ -400,9 +411,9 @@ mod tests {
             other => unreachable!("{other:?}"),
         };
         let calls = [call("a"), call("b")];
-        let small = answers(&calls, vec![told(10), told(0)]);
+        let small = answers(&calls, vec![told(10), told(0)], MAX_RESULTS_BYTES);
         assert_eq!(small.results.iter().map(length).collect::<Vec<_>>(), [10, 0]);
-        let large = answers(&calls, vec![told(MAX_RESULTS_BYTES), told(10)]);
+        let large = answers(&calls, vec![told(MAX_RESULTS_BYTES), told(10)], MAX_RESULTS_BYTES);
         assert!(length(&large.results[0]) < MAX_RESULTS_BYTES / 2 + 100);
         assert_eq!(length(&large.results[1]), 10);
     }

@@ -33,6 +33,9 @@ pub enum ControlError {
     /// The run has ended; start another one with the text.
     #[error("the run has ended; send the text as the next prompt")]
     Ended,
+    /// The text says nothing; the API refuses a conversation with such a text in it, for ever.
+    #[error("the text is empty; say what is to be added")]
+    Empty,
     /// Too many texts wait, or this one is too long.
     #[error("too much is waiting to be put in (at most {MAX_STEERS} texts of {MAX_STEER_BYTES} bytes)")]
     Full,
@@ -86,9 +89,12 @@ impl TurnControl {
     /// the run ends before, a warning says so.
     ///
     /// # Errors
-    /// [`ControlError::Ended`] and [`ControlError::Full`]; the text was not taken.
+    /// [`ControlError::Empty`], [`ControlError::Ended`] and [`ControlError::Full`]; the text was not taken.
     pub fn steer(&self, text: impl Into<String>) -> Result<(), ControlError> {
         let text = text.into();
+        if text.trim().is_empty() {
+            return Err(ControlError::Empty);
+        }
         let mut steers = self.shared.steers.lock();
         if steers.closed {
             return Err(ControlError::Ended);
@@ -144,6 +150,7 @@ mod tests {
             control.steer("x".repeat(MAX_STEER_BYTES + 1)),
             Err(ControlError::Full)
         );
+        assert_eq!(control.steer(" \n"), Err(ControlError::Empty));
         for n in 0..MAX_STEERS {
             assert_eq!(control.steer(n.to_string()), Ok(()));
         }

@@ -5,6 +5,7 @@
 
 use agent_claude::messages::{Content, ContentBlock, Role, Usage};
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use crate::history::{Entry, History};
 use crate::session::{
@@ -75,9 +76,9 @@ impl Conversation {
         &self.history
     }
 
-    /// What the API counted for the last prompt; the answer to it is already stored.
-    pub(crate) fn measure(&mut self, usage: &Usage) {
-        self.history.measure(usage, 1);
+    /// What the API counted for the last prompt, sent at `asked_at`; the answer to it is already stored.
+    pub(crate) fn measure(&mut self, usage: &Usage, asked_at: Instant) {
+        self.history.measure(usage, 1, asked_at);
     }
 
     /// Reads the session anew if a call of the store failed since.

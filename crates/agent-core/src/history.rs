@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use agent_claude::messages::{Content, ContentBlock, MessageParam, Role, Usage};
 use serde_json::value::RawValue;
+use tokio::time::{Duration, Instant};
 
 use crate::limits::PromptEstimate;
 
@@ -17,6 +18,10 @@ const DEFAULT_BYTES_PER_TOKEN: f64 = 3.3;
 
 /// What calibration may make of it: outside, the count belongs to another prompt than the one that was measured.
 const BYTES_PER_TOKEN: std::ops::RangeInclusive<f64> = 1.5..=8.0;
+
+/// How long what the API said of its cache is relied on. It keeps a prompt for five minutes after the last use; the rest
+/// is for the way there and the time of building the next request.
+const CACHE_LIFETIME: Duration = Duration::from_secs(270);
 
 /// One stored message.
 #[derive(Clone, Debug)]
@@ -66,7 +71,8 @@ pub(crate) struct History {
 struct Measured {
     entries: usize,
     tokens: u64,
-    cached: bool,
+    /// When the server is thought to forget them; none when it did not cache them.
+    cached_until: Option<Instant>,
 }
 
 impl History {
@@ -139,8 +145,8 @@ impl History {
         called.filter(|id| !answered.contains(id)).collect()
     }
 
-    /// Takes what the API counted for a prompt of all messages but the last `since`.
-    pub(crate) fn measure(&mut self, usage: &Usage, since: usize) {
+    /// Takes what the API counted for a prompt of all messages but the last `since`, sent at `asked_at`.
+    pub(crate) fn measure(&mut self, usage: &Usage, since: usize, asked_at: Instant) {
         let tokens = usage.prompt_tokens();
         if tokens == 0 {
             return;
@@ -155,7 +161,7 @@ impl History {
         self.measured = Some(Measured {
             entries,
             tokens,
-            cached,
+            cached_until: cached.then(|| asked_at + CACHE_LIFETIME),
         });
     }
 
@@ -164,7 +170,7 @@ impl History {
         match self.measured {
             Some(measured) => {
                 let since = self.tokens(self.entry_bytes(measured.entries, self.entries.len()));
-                if measured.cached {
+                if measured.cached_until.is_some_and(|until| Instant::now() < until) {
                     PromptEstimate {
                         cached: measured.tokens,
                         fresh: since,
@@ -293,8 +299,8 @@ mod tests {
         );
     }
 
-    #[test]
-    fn the_estimate_follows_what_the_api_counted() {
+    #[tokio::test(start_paused = true)]
+    async fn the_estimate_follows_what_the_api_counted() {
         let mut history = history(&[(Role::User, json!("x".repeat(4000)))]);
         assert_eq!(history.estimate().cached, 0);
         let usage = Usage {
@@ -303,13 +309,22 @@ mod tests {
             ..Usage::default()
         };
         history.push(entry(2, Role::Assistant, &json!("y".repeat(398))));
-        history.measure(&usage, 1);
+        history.measure(&usage, 1, Instant::now());
         // 4002 bytes were 1000 tokens, so the 400 bytes since are 100.
         assert_eq!(
             history.estimate(),
             PromptEstimate {
                 cached: 1000,
                 fresh: 100
+            }
+        );
+        // While a person thinks about an approval, the server forgets.
+        tokio::time::advance(Duration::from_secs(5 * 60)).await;
+        assert_eq!(
+            history.estimate(),
+            PromptEstimate {
+                cached: 0,
+                fresh: 1100
             }
         );
     }

@@ -47,7 +47,7 @@ pub(crate) enum Refused {
 }
 
 /// The money of one run. One request is in flight at a time, so what is reserved is what that request may cost.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     prices: PriceTable,
     model: String,
@@ -92,6 +92,20 @@ impl Ledger {
         } else {
             Err(Refused::Exhausted { spent, limit })
         }
+    }
+
+    /// Like [`reserve`](Self::reserve), when answers that broke have used `wasted`, which is not booked yet.
+    pub(crate) fn reserve_again(
+        &self,
+        wasted: &[Usage],
+        prompt: PromptEstimate,
+        max_tokens: u32,
+    ) -> Result<u32, Refused> {
+        let mut ledger = self.clone();
+        for usage in wasted {
+            ledger.settle(usage);
+        }
+        ledger.reserve(prompt, max_tokens)
     }
 
     /// Books what a request really used, and gives its cost.

@@ -12,6 +12,25 @@ use crate::stop::StopCause;
 /// Refusals named in a report; the transcript has them all.
 const MAX_NAMED_DENIALS: usize = 10;
 
+/// What the policy refused in a run: the first few by name, the others by number.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Denied {
+    named: Vec<String>,
+    more: usize,
+}
+
+impl Denied {
+    pub(crate) fn add(&mut self, lines: Vec<String>) {
+        let room = MAX_NAMED_DENIALS - self.named.len();
+        self.more += lines.len().saturating_sub(room);
+        self.named.extend(lines.into_iter().take(room));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.named.is_empty()
+    }
+}
+
 /// A run's end.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct End {
@@ -106,7 +125,13 @@ fn remedy(error: &ClaudeError) -> (Outcome, ErrorKind, &'static str) {
 /// The prompt is larger than the model's window. The API has no code for it, so its words decide; a miss only means
 /// that the error is reported instead of healed.
 pub(crate) fn is_prompt_too_long(error: &ClaudeError) -> bool {
-    matches!(error, ClaudeError::Api { status: 400 | 413, message, .. } if message.contains("prompt is too long"))
+    // Some models count the answer's limit in, and say it otherwise.
+    let says_so = |message: &str| {
+        ["prompt is too long", "exceed context limit"]
+            .iter()
+            .any(|words| message.contains(words))
+    };
+    matches!(error, ClaudeError::Api { status: 400 | 413, message, .. } if says_so(message))
 }
 
 pub(crate) fn store(error: &StoreError) -> End {
@@ -242,14 +267,14 @@ pub(crate) fn unknown_stop(reason: Option<&str>) -> End {
     )
 }
 
-pub(crate) fn denied(refused: &[String]) -> End {
+pub(crate) fn denied(refused: &Denied) -> End {
     let mut message = "the model ended its turn, but was denied".to_owned();
-    for line in refused.iter().take(MAX_NAMED_DENIALS) {
+    for line in &refused.named {
         message.push_str("\n- ");
         message.push_str(line);
     }
-    if refused.len() > MAX_NAMED_DENIALS {
-        message.push_str(&format!("\n- and {} more", refused.len() - MAX_NAMED_DENIALS));
+    if refused.more > 0 {
+        message.push_str(&format!("\n- and {} more", refused.more));
     }
     let advice = "allow what is needed (--permission-mode, tools.allowed_commands) or run it where a person can answer";
     end(Outcome::Denied, ErrorKind::Permission, message, advice)
@@ -307,6 +332,14 @@ mod tests {
                 Outcome::Partial,
                 ErrorKind::ContextFull,
             ),
+            (
+                api(
+                    400,
+                    "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000",
+                ),
+                Outcome::Partial,
+                ErrorKind::ContextFull,
+            ),
             (api(429, "slow"), Outcome::UpstreamFailed, ErrorKind::RateLimited),
             (api(529, "busy"), Outcome::UpstreamFailed, ErrorKind::Overloaded),
             (api(500, "oh"), Outcome::UpstreamFailed, ErrorKind::Upstream),
@@ -349,7 +382,8 @@ mod tests {
 
     #[test]
     fn the_list_of_denials_is_bounded() {
-        let refused: Vec<String> = (0..25).map(|n| format!("call {n}")).collect();
+        let mut refused = Denied::default();
+        (0..25).for_each(|n| refused.add(vec![format!("call {n}")]));
         let message = denied(&refused).error.unwrap().message;
         assert!(
             message.contains("\n- call 9\n- and 15 more") && !message.contains("call 10"),

@@ -148,10 +148,11 @@ impl Surroundings {
             permission_mode: &parts.policy.mode.to_string(),
             headless: !parts.policy.interactive,
         });
+        let instructions = instructions::block(&files).map(|text| parts.redactor.redact(&text).into_owned());
         let mut policy = parts.policy.clone();
         policy.rules = policy.rules.with_workspace(workspace.root().to_owned());
         Self {
-            system: system(role, instructions::block(&files)),
+            system: system(role, instructions),
             tools: parts.tools.definitions(),
             grants: watch::Sender::default(),
             may_read: path_filter(&policy, workspace.root()),
@@ -241,7 +242,8 @@ impl Run {
             }
         };
         self.last_word.said();
-        // Last, when nothing of the run is held any more: whoever reads it may start the next one at once.
+        // Whoever reads the end may start another run, or open the session elsewhere, at once.
+        drop(self);
         emitter.emit(AgentEvent::Finished(finished.clone())).await;
         finished
     }

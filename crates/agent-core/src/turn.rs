@@ -2,6 +2,8 @@
 //!
 //! Each step returns the next one. What ends a run is a value too ([`End`]), so there is one place that reports it.
 
+mod compacting;
+
 use std::sync::Arc;
 
 use agent_claude::error::ClaudeResult;
@@ -10,16 +12,18 @@ use agent_claude::messages::{
     ToolUseBlock, Usage,
 };
 
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
 use crate::agent::AgentParts;
 use crate::ask::{Asked, Show, ask};
 use crate::calls::CallRunner;
-use crate::compaction::{self, Window};
 use crate::control::Shared;
 use crate::conversation::{Conversation, Spent};
 use crate::emitter::Emitter;
 use crate::event::{AgentEvent, Outcome};
-use crate::limits::{Ledger, Refused};
-use crate::report::{self, End};
+use crate::limits::{Ledger, PromptEstimate, Refused};
+use crate::report::{self, Denied, End};
 use crate::session_handle::Surroundings;
 
 /// Answers in a row that reach their token limit inside a tool call. The model is told each time; one that doesn't
@@ -59,13 +63,13 @@ pub(crate) struct Progress {
     /// The text of the last answer that had any.
     pub(crate) text: String,
     /// What the policy refused.
-    denied: Vec<String>,
+    denied: Denied,
     /// Answers in a row that were cut inside a tool call.
     cut_answers: u32,
     /// Compaction failed; it is not tried again in this run unless the window is really full.
-    compaction_failed: bool,
+    pub(super) compaction_failed: bool,
     /// The window was full once and compaction made room; a second time it could not.
-    made_room: bool,
+    pub(super) made_room: bool,
 }
 
 impl Turn<'_> {
@@ -106,17 +110,19 @@ impl Turn<'_> {
             return Err(report::max_turns(self.max_turns));
         }
         self.compact_if_needed().await?;
-        let max_tokens = self.reserve(self.parts.settings.max_output_tokens)?;
+        let prompt = self.conversation.history().estimate();
+        let max_tokens = self.reserve(prompt, self.parts.settings.answer_tokens())?;
         self.emitter
             .emit(AgentEvent::TurnStarted {
                 turn: self.progress.turns + 1,
             })
             .await;
-        let asked = self.send(&self.request(max_tokens), Show::Deltas).await;
+        let asked_at = Instant::now();
+        let asked = self.send(&self.request(max_tokens), prompt, Show::Deltas).await;
         match asked {
             Ok(message) => {
                 self.progress.turns += 1;
-                self.take_answer(message, max_tokens).await
+                self.take_answer(message, max_tokens, asked_at).await
             }
             Err(error) if report::is_prompt_too_long(&error) && self.make_room().await? => Ok(Step::Ask),
             Err(error) => {
@@ -127,7 +133,12 @@ impl Turn<'_> {
     }
 
     /// Stores the answer and says what it asks for.
-    async fn take_answer(&mut self, mut message: Message, max_tokens: u32) -> Result<Step, End> {
+    async fn take_answer(
+        &mut self,
+        mut message: Message,
+        max_tokens: u32,
+        asked_at: Instant,
+    ) -> Result<Step, End> {
         let usage = message.usage.clone();
         let spent = self.settle(usage.clone()).await;
         if message.stop_reason == Some(StopReason::ModelContextWindowExceeded) && self.make_room().await? {
@@ -136,6 +147,7 @@ impl Turn<'_> {
             self.emitter.emit(AgentEvent::TurnRestarted { reason }).await;
             return Ok(Step::Ask);
         }
+        mark_cut_call(&mut message);
         let calls: Vec<ToolUseBlock> = message.tool_uses().cloned().collect();
         let content = sendable(std::mem::take(&mut message.content));
         let text: String = content.iter().filter_map(ContentBlock::as_text).collect();
@@ -143,7 +155,7 @@ impl Turn<'_> {
             self.progress.text = text;
         }
         self.store(Role::Assistant, content, Some(spent)).await?;
-        self.conversation.measure(&usage);
+        self.conversation.measure(&usage, asked_at);
         self.next_step(&message, calls, max_tokens).await
     }
 
@@ -187,7 +199,7 @@ impl Turn<'_> {
 
     async fn use_tools(&mut self, calls: &[ToolUseBlock], cut: bool) -> Result<Step, End> {
         let answers = self.call_runner().run(calls).await;
-        self.progress.denied.extend(answers.denied);
+        self.progress.denied.add(answers.denied);
         let results = answers.results.into_iter().map(ContentBlock::from).collect();
         // What was put in goes to the model only if there is a next request.
         let steers = match self.control.stopper.cause() {
@@ -197,7 +209,7 @@ impl Turn<'_> {
         self.store_with_steers(results, steers).await?;
         self.progress.cut_answers = if cut { self.progress.cut_answers + 1 } else { 0 };
         if self.progress.cut_answers >= MAX_CUT_ANSWERS {
-            return Err(self.cut_short(self.parts.settings.max_output_tokens));
+            return Err(self.cut_short(self.parts.settings.answer_tokens()));
         }
         Ok(Step::Ask)
     }
@@ -237,12 +249,19 @@ impl Turn<'_> {
     }
 
     /// Sends one request and books what broken answers to it used.
-    async fn send(&mut self, request: &MessageRequest, show: Show) -> ClaudeResult<Message> {
+    pub(super) async fn send(
+        &mut self,
+        request: &MessageRequest,
+        prompt: PromptEstimate,
+        show: Show,
+    ) -> ClaudeResult<Message> {
         let client = self
             .parts
             .client
             .with_cancellation(self.control.stopper.token().clone());
-        let Asked { result, wasted } = ask(&client, request, self.emitter, show).await;
+        let ledger = &self.ledger;
+        let affordable = |wasted: &[Usage]| ledger.reserve_again(wasted, prompt, request.max_tokens).ok();
+        let Asked { result, wasted } = ask(&client, request, self.emitter, show, affordable).await;
         for usage in wasted {
             let spent = self.settle(usage).await;
             self.conversation.record(spent).await;
@@ -251,7 +270,7 @@ impl Turn<'_> {
     }
 
     /// Counts what a request used, and tells it.
-    async fn settle(&mut self, usage: Usage) -> Spent {
+    pub(super) async fn settle(&mut self, usage: Usage) -> Spent {
         let cost_usd = self.ledger.settle(&usage);
         self.emitter
             .emit(AgentEvent::UsageReported {
@@ -277,17 +296,16 @@ impl Turn<'_> {
         request
     }
 
-    fn reserve(&self, max_tokens: u32) -> Result<u32, End> {
-        let estimate = self.conversation.history().estimate();
+    fn reserve(&self, prompt: PromptEstimate, max_tokens: u32) -> Result<u32, End> {
         self.ledger
-            .reserve(estimate, max_tokens)
+            .reserve(prompt, max_tokens)
             .map_err(|refused| match refused {
                 Refused::UnknownPrice => report::unknown_price(&self.parts.settings.model),
                 Refused::Exhausted { spent, limit } => report::over_budget(spent, limit),
             })
     }
 
-    fn check_stop(&self) -> Result<(), End> {
+    pub(super) fn check_stop(&self) -> Result<(), End> {
         self.control
             .stopper
             .cause()
@@ -297,7 +315,7 @@ impl Turn<'_> {
     /// The answer used all of its tokens, which are the model's, or what the budget had left.
     fn cut_short(&self, max_tokens: u32) -> End {
         match (
-            max_tokens < self.parts.settings.max_output_tokens,
+            max_tokens < self.parts.settings.answer_tokens(),
             self.ledger.limit().zip(self.ledger.spent()),
         ) {
             (true, Some((limit, spent))) => report::over_budget(spent, limit),
@@ -316,85 +334,18 @@ impl Turn<'_> {
             control: self.control,
             emitter: self.emitter,
             max_parallel: self.parts.settings.max_parallel_tools,
+            window: self.parts.settings.context_window(),
         }
     }
+}
 
-    fn window(&self) -> Window {
-        let settings = &self.parts.settings;
-        Window {
-            tokens: settings.context_window(),
-            answer: u64::from(settings.max_output_tokens),
-            percent: settings.compact_at_percent,
-        }
-    }
-
-    async fn compact_if_needed(&mut self) -> Result<(), End> {
-        let needed = self.conversation.history().estimate().total() > self.window().threshold();
-        if needed && !self.progress.compaction_failed {
-            self.compact().await?;
-        }
-        Ok(())
-    }
-
-    /// The window is really full: true when compaction made room, which it is asked to do once a run.
-    async fn make_room(&mut self) -> Result<bool, End> {
-        if self.progress.made_room {
-            return Ok(false);
-        }
-        self.progress.made_room = true;
-        self.compact().await
-    }
-
-    /// Replaces the old part of the conversation by a summary. False, with a warning, when that did not work: the
-    /// conversation is then as it was.
-    async fn compact(&mut self) -> Result<bool, End> {
-        let window = self.window();
-        let history = self.conversation.history();
-        let (messages_before, tokens_before) = (history.entries().len() as u64, history.estimate().total());
-        let Some(plan) = compaction::plan(history, window, &self.parts.settings.model) else {
-            return Ok(self.compaction_failed("nothing in it can be summarised").await);
-        };
-        if self.ledger.reserve(plan.estimate(), plan.request.max_tokens) != Ok(plan.request.max_tokens) {
-            return Ok(self
-                .compaction_failed("the budget does not allow a summary")
-                .await);
-        }
-        let message = match self.send(&plan.request, Show::Nothing).await {
-            Ok(message) => message,
-            Err(error) => {
-                self.check_stop()?;
-                return Ok(self.compaction_failed(&error.to_string()).await);
-            }
-        };
-        let spent = self.settle(message.usage.clone()).await;
-        let Some(summary) = compaction::summary_text(&message.text()) else {
-            self.conversation.record(spent).await;
-            return Ok(self.compaction_failed("the model gave an empty summary").await);
-        };
-        let stored = self
-            .conversation
-            .compact(plan.cut, plan.upto_seq, summary, spent)
-            .await;
-        stored.map_err(|error| report::store(&error))?;
-        let tokens_after = self.conversation.history().estimate().total();
-        self.emitter
-            .emit(AgentEvent::Compacted {
-                messages_before,
-                tokens_before,
-                tokens_after,
-            })
-            .await;
-        Ok(true)
-    }
-
-    async fn compaction_failed(&mut self, why: &str) -> bool {
-        self.progress.compaction_failed = true;
-        let message = format!(
-            "the conversation is near the end of the model's window and could not be summarised ({why}); it goes on as \
-             it is until the window is full"
-        );
-        self.emitter.warn(message).await;
-        false
+/// A call cut off before its first argument looks like a whole one without arguments, and is none.
+fn mark_cut_call(message: &mut Message) {
+    if message.stop_reason == Some(StopReason::MaxTokens)
+        && let Some(ContentBlock::ToolUse(call)) = message.content.last_mut()
+        && call.input.as_object().is_some_and(Map::is_empty)
+    {
+        call.input = Value::String(String::new());
     }
 }
 

@@ -1,7 +1,7 @@
 //! The folder that an agent works in, as a handle that nothing beneath it can lead out of.
 //!
 //! A requested path is handled in two steps. [`Workspace::resolve`] follows the symbolic links that stay inside
-//! and says what the path really names: that is what the policy judges. Every later access walks exactly this
+//! and says what the path really names: that is what the policy judges, next to the names that led there. Every later access walks exactly this
 //! name from the root handle and follows no link at all. A link that is swapped in between is refused, so what
 //! was judged and what is touched are the same, and neither can be outside.
 //!
@@ -25,6 +25,7 @@ pub use file::{FileKind, Opened};
 pub(crate) use file::{MAX_WRITE, kind_at, open_regular_at};
 
 use crate::tools::ReadLedger;
+use resolve::Found;
 
 /// How directories are opened: enough to look up what is beneath them, and never through a link.
 const DIRECTORY: OFlags = OFlags::RDONLY
@@ -55,6 +56,9 @@ pub struct Resolved {
     pub path: RelPath,
     /// What is there; none when nothing is yet.
     pub kind: Option<FileKind>,
+    /// The other names that led there: as it was requested, and the links on the way. What is protected by such a name
+    /// is protected from a request that uses it.
+    pub also: Vec<RelPath>,
 }
 
 impl Workspace {
@@ -97,7 +101,7 @@ impl Workspace {
         let inner = &self.inner;
         let checked = check_relative(&inner.root, requested)
             .or_else(|denied| check_relative(&inner.given, requested).map_err(|_| denied))?;
-        let (path, kind) = resolve::resolve(self.handle(), &inner.root, checked.as_path())?;
+        let Found { path, kind, links } = resolve::resolve(self.handle(), &inner.root, checked.as_path())?;
         let spelled = if path.as_os_str().is_empty() {
             Path::new(".")
         } else {
@@ -113,7 +117,14 @@ impl Workspace {
             .to_str()
             .ok_or_else(|| bad("it is not UTF-8".to_owned()))?;
         let path = check_relative(&inner.root, text).map_err(|denied| bad(denied.to_string()))?;
-        Ok(Resolved { path, kind })
+        // A link whose name no request could spell is in no rule either.
+        let links = links
+            .iter()
+            .filter_map(|link| check_relative(&inner.root, link.to_str()?).ok());
+        let mut also: Vec<RelPath> = std::iter::once(checked).chain(links).collect();
+        also.dedup();
+        also.retain(|name| *name != path);
+        Ok(Resolved { path, kind, also })
     }
 
     pub(crate) fn ledger(&self) -> &ReadLedger {

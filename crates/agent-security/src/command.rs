@@ -4,8 +4,8 @@
 //! every program in it is called in a form from a table of known ones ([`classify`]). Whatever is not
 //! understood is unknown, never safe. This keeps harmless commands from bothering anyone; it is not what
 //! confines the others. Programs still read their own configuration (a repository's diff drivers and file
-//! system monitor, `~/.cargo`, `RIPGREP_CONFIG_PATH`), follow symbolic links and run the project's own code
-//! when it is built and tested: the sandbox around the child is the boundary for all of that, and a clean
+//! system monitor, `~/.cargo`, `RIPGREP_CONFIG_PATH`), follow a symbolic link that was made after the look at
+//! it, and run the project's own code when it is built and tested: the sandbox around the child is the boundary for all of that, and a clean
 //! environment and search path are the caller's part.
 
 mod arguments;
@@ -19,6 +19,7 @@ mod table_git;
 pub use lexer::{Argv, Construct, MAX_COMMAND_BYTES, Unparsed, parse};
 pub use rules::{CommandRules, MAX_RULES, RuleError};
 
+pub(crate) use arguments::real;
 use form::Effect;
 
 /// What is known about a command line.

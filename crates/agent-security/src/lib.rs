@@ -5,7 +5,7 @@
 //! * [`permission`]: mode, level and what a tool is about to do, turned into allow, ask or deny;
 //! * [`redact`]: taking secrets out of text before it is shown or stored.
 //!
-//! Nothing here opens a file, starts a program or reads a clock. The decisions keep honest mistakes and
+//! Nothing here opens a file, starts a program or reads a clock; only where links lead is looked up. The decisions keep honest mistakes and
 //! hostile text from running unasked; the directory handle that files are opened beneath and the sandbox
 //! around child processes are what holds when a decision is wrong.
 

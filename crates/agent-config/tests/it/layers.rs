@@ -289,13 +289,30 @@ fn doubts_are_warnings() {
         .user("[monitoring]\nenable_alerting = true\n")
         .load()
         .unwrap();
-    let warnings: Vec<_> = loaded
+    // One that nobody would be told, and one that no alert is sent by this version at all.
+    let messages: Vec<_> = loaded
         .warnings
         .iter()
-        .map(|warning| warning.key.as_str())
+        .map(|warning| warning.message.as_str())
         .collect();
-    assert_eq!(warnings, ["monitoring.enable_alerting"]);
-    assert_eq!(loaded.warnings[0].origin.as_ref().unwrap().line, Some(2));
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert!(messages.contains(&"is not used by this version"));
+    for warning in &loaded.warnings {
+        assert_eq!(warning.key, "monitoring.enable_alerting");
+        assert_eq!(warning.origin.as_ref().unwrap().line, Some(2));
+    }
+}
+
+#[test]
+fn only_what_somebody_chose_is_called_unused() {
+    let untouched = Files::new().load().unwrap();
+    assert_eq!(untouched.warnings, []);
+    let loaded = Files::new()
+        .flag("logging.level", "'Debug'")
+        .user("[api]\nmax_retries = 3\n")
+        .load()
+        .unwrap();
+    assert_eq!(loaded.warnings, []);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -21,6 +22,11 @@ const MAX_OWNED: usize = 256;
 
 /// How often a lock file may be swept away between our opening and locking it.
 const ATTEMPTS: usize = 16;
+
+/// How long we wait for the lock of a process that has ended. A child that it was starting at that moment holds the lock
+/// too, until it has become the program it was started for: milliseconds, or more on a busy machine.
+const MAX_AFTERLIFE: Duration = Duration::from_secs(2);
+const AFTERLIFE_POLL: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 pub(super) struct Claims {
@@ -145,16 +151,20 @@ impl LockFile {
     fn acquire(folder: &Path, session: SessionId) -> Result<Self, StoreError> {
         files::create_private_folder(folder).map_err(|e| from_io(folder, "creating", e))?;
         let path = folder.join(session.to_string());
-        for _ in 0..ATTEMPTS {
+        let begun = Instant::now();
+        let mut attempts = 0;
+        while attempts < ATTEMPTS {
             let mut file = files::open_private(&path, Creation::IfMissing)
                 .map_err(|e| from_io(&path, "opening the lock", e))?;
             match file.try_lock() {
-                Ok(()) => {}
+                Ok(()) => attempts += 1,
                 Err(TryLockError::WouldBlock) => {
-                    return Err(StoreError::InUse {
-                        session,
-                        pid: read_pid(&mut file),
-                    });
+                    let pid = read_pid(&mut file);
+                    if pid.is_some_and(has_ended) && begun.elapsed() < MAX_AFTERLIFE {
+                        std::thread::sleep(AFTERLIFE_POLL);
+                        continue;
+                    }
+                    return Err(StoreError::InUse { session, pid });
                 }
                 Err(TryLockError::Error(error)) => return Err(from_io(&path, "locking", error)),
             }
@@ -193,6 +203,16 @@ fn read_pid(file: &mut File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
+/// Whether no process has this id any more.
+fn has_ended(pid: u32) -> bool {
+    use rustix::process::{Pid, test_kill_process};
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return true;
+    };
+    // A process of another user answers EPERM: it is there.
+    test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
+}
+
 #[cfg(unix)]
 fn is_still(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -206,4 +226,76 @@ fn is_still(file: &File, path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_still(_: &File, path: &Path) -> bool {
     path.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    use super::*;
+
+    /// The file is removed and made anew all the time: an owner must never hold the lock of one that has lost its
+    /// name while another holds that of the next.
+    #[test]
+    fn there_is_one_owner_though_lock_files_come_and_go() {
+        const OWNERS: usize = 4;
+        const TURNS: u32 = 500;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let session = SessionId::generate();
+        let (owned, turns) = (AtomicBool::new(false), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..OWNERS {
+                scope.spawn(|| {
+                    // Each as a process of its own would: nothing but the file is shared.
+                    let claims = Arc::new(Claims::new(&folder.path().join("store")));
+                    while turns.load(Ordering::SeqCst) < TURNS {
+                        if let Ok(claim) = claims.guard(session) {
+                            assert!(!owned.swap(true, Ordering::SeqCst), "two owners");
+                            std::thread::yield_now();
+                            owned.store(false, Ordering::SeqCst);
+                            drop(claim);
+                            turns.fetch_add(1, Ordering::SeqCst);
+                        }
+                    }
+                });
+            }
+        });
+    }
+
+    /// As after `kill -9` in the moment in which the owner started a child: the child holds the lock a little longer.
+    #[test]
+    fn the_lock_of_a_process_that_has_ended_is_waited_for() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let claims = Arc::new(Claims::new(&folder.path().join("store")));
+        let session = SessionId::generate();
+        std::fs::create_dir(&claims.folder).expect("a folder for locks");
+        let path = claims.folder.join(session.to_string());
+        let file = File::create_new(&path).expect("a lock file");
+        file.lock().expect("the lock is free");
+        // No process has this id: it is beyond the largest that Linux gives.
+        std::fs::write(&path, (1u32 << 30).to_string()).expect("the pid is written");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(100));
+                drop(file);
+            });
+            drop(claims.guard(session).expect("the lock becomes free"));
+        });
+        // A living owner is not waited for.
+        let held = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .expect("a lock file");
+        held.lock().expect("the lock is free");
+        std::fs::write(&path, std::process::id().to_string()).expect("the pid is written");
+        let begun = Instant::now();
+        assert!(matches!(
+            claims.guard(session),
+            Err(StoreError::InUse { pid: Some(_), .. })
+        ));
+        assert!(begun.elapsed() < MAX_AFTERLIFE);
+    }
 }

@@ -246,7 +246,8 @@ fn recovery(path: &Path) -> String {
     format!(
         "keep the file. Move it aside, and the next start makes a new store: \
          `mkdir {aside} && mv -- {file}* {aside}/`. Old sessions can be recovered from there: \
-         `cd {aside} && sqlite3 {name} .recover | sqlite3 recovered.db`"
+         `cd {aside} && sqlite3 {name} .recover | sqlite3 recovered.db`, with an sqlite3 from sqlite.org where the \
+         installed one was built without `.recover`"
     )
 }
 

@@ -38,7 +38,9 @@ fn write_head<W: Write>(out: &mut W, session: &SessionInfo) -> io::Result<()> {
     write!(
         out,
         "- used: {} input and {} output tokens, ${:.4}",
-        cost.input_tokens, cost.output_tokens, cost.usd
+        cost.prompt_tokens(),
+        cost.output_tokens,
+        cost.usd
     )?;
     match cost.unpriced {
         0 => writeln!(out),

@@ -81,7 +81,6 @@ CREATE TABLE message_text (
 CREATE VIRTUAL TABLE message_search USING fts5 (
     body, content = 'message_text', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2'
 );
-INSERT INTO message_search (message_search, rank) VALUES ('secure-delete', 1);
 CREATE TRIGGER message_text_added AFTER INSERT ON message_text BEGIN
     INSERT INTO message_search (rowid, body) VALUES (new.id, new.body);
 END;

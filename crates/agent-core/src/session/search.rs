@@ -121,6 +121,30 @@ fn terms(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
+/// Which part of a squeeze is asked for.
+#[derive(Clone, Copy)]
+pub(super) enum Squeeze {
+    Begin,
+    GoOn,
+}
+
+/// Rewrites a part of the index without the words that were deleted, and tells whether there is more to do. FTS5
+/// can also take words out one by one, at once; for a long session that takes half a minute in one transaction.
+pub(super) fn squeeze(connection: &Connection, part: Squeeze) -> Result<bool, Fault> {
+    /// Pages (of 4 KiB) in one part: some milliseconds, after which other changes have their turn.
+    const PAGES: i64 = 500;
+    let pages = match part {
+        Squeeze::Begin => -PAGES,
+        Squeeze::GoOn => PAGES,
+    };
+    let before = connection.total_changes();
+    connection
+        .prepare_cached("INSERT INTO message_search (message_search, rank) VALUES ('merge', ?1)")?
+        .execute([pages])?;
+    // The command itself counts as one change; whatever it wrote comes on top.
+    Ok(connection.total_changes() - before >= 2)
+}
+
 /// The best hits first.
 pub(super) fn search(
     connection: &Connection,

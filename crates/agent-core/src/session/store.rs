@@ -13,7 +13,7 @@ use super::error::{Fault, StoreError};
 use super::messages::Prepared;
 use super::readers::Readers;
 use super::rows::number_of;
-use super::search::{self, SearchHit, SearchQuery};
+use super::search::{self, SearchHit, SearchQuery, Squeeze};
 use super::types::{
     Context, Cost, CostScope, ListFilter, NewMessage, NewSession, SessionId, SessionInfo, StoredMessage,
 };
@@ -202,18 +202,35 @@ impl SessionStore {
         self.write(move |c| catalogue::rename(c, id, &title)).await
     }
 
-    /// Removes the session, its messages and what search knows of them; they are overwritten in the file. What it
-    /// cost stays in the totals of its days. Refused while someone owns it.
+    /// Removes the session, its messages and what search knows of them, and returns when they are overwritten in the
+    /// file. What it cost stays in the totals of its days. Refused while someone owns it. When the future is dropped
+    /// early the session is gone all the same, but words of it may stay in the index until a later change.
     pub async fn delete(&self, session: &SessionId) -> Result<(), StoreError> {
         let (id, claims) = (*session, Arc::clone(&self.inner.claims));
-        let delete = move |c: &rusqlite::Connection| {
-            number_of(c, id)?;
-            claims.ensure_unguarded(id)?;
-            catalogue::delete(c, id)
-        };
-        let deleted = self.inner.writer.write(Afterwards::EmptyLog, delete).await;
+        let deleted = self
+            .write(move |c| {
+                number_of(c, id)?;
+                claims.ensure_unguarded(id)?;
+                catalogue::delete(c, id)
+            })
+            .await;
         self.inner.claims.release(id);
-        deleted
+        deleted?;
+        self.squeeze_index().await
+    }
+
+    /// In parts, so that nobody waits for all of it.
+    async fn squeeze_index(&self) -> Result<(), StoreError> {
+        /// Enough for an index of 8 GiB; the rest would wait for the next time.
+        const MOST_PARTS: usize = 4_096;
+        let mut more = self.write(|c| search::squeeze(c, Squeeze::Begin)).await?;
+        for _ in 0..MOST_PARTS {
+            if !more {
+                break;
+            }
+            more = self.write(|c| search::squeeze(c, Squeeze::GoOn)).await?;
+        }
+        self.inner.writer.write(Afterwards::EmptyLog, |_| Ok(())).await
     }
 
     /// One session's figures.

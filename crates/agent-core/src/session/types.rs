@@ -162,6 +162,15 @@ pub struct Cost {
     pub cache_creation_input_tokens: u64,
 }
 
+impl Cost {
+    /// Tokens of the whole prompts, cached or not.
+    pub fn prompt_tokens(&self) -> u64 {
+        self.input_tokens
+            .saturating_add(self.cache_read_input_tokens)
+            .saturating_add(self.cache_creation_input_tokens)
+    }
+}
+
 /// What [`total_cost`](super::SessionStore::total_cost) adds up.
 #[derive(Clone, Copy, Debug)]
 pub enum CostScope {

@@ -251,10 +251,11 @@ mod tests {
         changes: Vec<Option<String>>,
     ) -> Vec<Result<usize, StoreError>> {
         let (release, held) = sync_channel::<()>(1);
-        let held = parking_lot::Mutex::new(held);
         let mut tasks = Vec::new();
         let blocked = async {
-            let hold = move |_: &Connection| Ok(held.lock().recv().is_ok());
+            // Waits once only: it may share the group, and then a failure of that runs it again.
+            let mut held = Some(held);
+            let hold = move |_: &Connection| Ok(held.take().is_none_or(|held| held.recv().is_ok()));
             writer.write(Afterwards::Nothing, hold).await.expect("held");
         };
         for change in changes {

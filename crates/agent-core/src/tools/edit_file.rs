@@ -5,6 +5,7 @@ mod replace;
 use agent_claude::messages::ToolDefinition;
 use agent_security::path::RelPath;
 use agent_security::permission::Action;
+use agent_security::redact::{REPLACEMENT, Redactor};
 use futures_util::future::{BoxFuture, FutureExt};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,8 +16,8 @@ use super::blocking::Blocking;
 use super::input::{definition, parse};
 use super::ledger::Version;
 use super::text::{SAMPLE, binary_kind};
-use super::write_file::{read_whole, refuse_if_stale};
-use super::{Prepared, Tool, ToolContext, ToolError, ToolResult, diff};
+use super::write_file::{read_whole, refuse_if_stale, refuse_lost_secrets};
+use super::{Prepared, Tool, ToolContext, ToolError, ToolResult, diff, on};
 use crate::workspace::{FileKind, MAX_WRITE, Workspace, WorkspaceError};
 use replace::{Edited, replace};
 
@@ -84,6 +85,7 @@ impl Tool for EditFile {
         }
         Ok(Box::new(Call {
             path: resolved.path,
+            also: resolved.also,
             old: input.old_string,
             new: input.new_string,
             all: input.replace_all.unwrap_or(false),
@@ -95,6 +97,7 @@ impl Tool for EditFile {
 
 struct Call {
     path: RelPath,
+    also: Vec<RelPath>,
     old: String,
     new: String,
     all: bool,
@@ -104,7 +107,7 @@ struct Call {
 
 impl Prepared for Call {
     fn actions(&self) -> Vec<Action<'_>> {
-        vec![Action::Write(&self.path)]
+        on(Action::Write, &self.path, &self.also)
     }
 
     fn summary(&self) -> String {
@@ -125,9 +128,9 @@ impl Prepared for Call {
 
     fn run(self: Box<Self>, context: ToolContext) -> BoxFuture<'static, ToolResult> {
         async move {
-            let blocking = self.blocking.clone();
+            let (blocking, redactor) = (self.blocking.clone(), context.redactor);
             blocking
-                .run(&context.cancel, move |token| self.edit(token))
+                .run(&context.cancel, move |token| self.edit(&redactor, token))
                 .await
                 .into()
         }
@@ -136,8 +139,12 @@ impl Prepared for Call {
 }
 
 impl Call {
-    fn edit(&self, cancel: &CancellationToken) -> Result<ToolResult, ToolError> {
-        let (_, edited) = self.apply()?;
+    fn edit(&self, redactor: &Redactor, cancel: &CancellationToken) -> Result<ToolResult, ToolError> {
+        let (before, edited) = self.apply()?;
+        if self.new.contains(REPLACEMENT) {
+            let after = String::from_utf8_lossy(&edited.content);
+            refuse_lost_secrets(redactor, &self.path, &before, &after)?;
+        }
         if cancel.is_cancelled() {
             return Err(ToolError::cancelled());
         }

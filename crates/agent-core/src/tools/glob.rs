@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::blocking::Blocking;
 use super::input::{definition, parse};
 use super::walk::{Scope, Stop, walk};
-use super::{PathFilter, Prepared, Tool, ToolContext, ToolError, ToolLimits, ToolResult};
+use super::{PathFilter, Prepared, Tool, ToolContext, ToolError, ToolLimits, ToolResult, on};
 use crate::workspace::{FileKind, Workspace, WorkspaceError};
 
 const NAME: &str = "glob";
@@ -69,10 +69,12 @@ impl Tool for Glob {
         }
         Ok(Box::new(Call {
             base: base.path,
+            also: base.also,
             pattern: input.pattern,
             matcher,
             all: asks_hidden || input.include_ignored.unwrap_or(false),
             shown: self.limits.max_matches,
+            bytes: self.limits.max_output,
             workspace: workspace.clone(),
             blocking: self.blocking.clone(),
         }))
@@ -117,17 +119,19 @@ pub(super) fn below<'p>(base: &RelPath, path: &'p Path) -> &'p Path {
 
 struct Call {
     base: RelPath,
+    also: Vec<RelPath>,
     pattern: String,
     matcher: GlobMatcher,
     all: bool,
     shown: usize,
+    bytes: usize,
     workspace: Workspace,
     blocking: Blocking,
 }
 
 impl Prepared for Call {
     fn actions(&self) -> Vec<Action<'_>> {
-        vec![Action::Read(&self.base)]
+        on(Action::Read, &self.base, &self.also)
     }
 
     fn summary(&self) -> String {
@@ -152,16 +156,18 @@ impl Call {
         let stop = Stop::new(cancel);
         let scope = Scope::new(self.all, may_read, &stop);
         let mut found: Vec<String> = Vec::new();
-        let mut more = false;
+        let (mut more, mut bytes) = (false, 0);
         let walked = walk(&self.workspace, &self.base, &scope, &mut |entry| {
             if entry.kind == FileKind::Folder || !self.matcher.is_match(below(&self.base, entry.path)) {
                 return ControlFlow::Continue(());
             }
-            if found.len() == self.shown {
+            let path = entry.path.to_string_lossy();
+            bytes += path.len();
+            if found.len() == self.shown || bytes > self.bytes {
                 more = true;
                 return ControlFlow::Break(());
             }
-            found.push(entry.path.to_string_lossy().into_owned());
+            found.push(path.into_owned());
             ControlFlow::Continue(())
         })?;
         let mut notes = walked.notes();
@@ -170,7 +176,7 @@ impl Call {
                 0,
                 format!(
                     "only the first {} are shown; use a narrower pattern or path",
-                    self.shown
+                    found.len()
                 ),
             );
         }

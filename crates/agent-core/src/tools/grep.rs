@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::blocking::Blocking;
 use super::glob::compile;
 use super::input::{definition, parse};
-use super::{Prepared, Tool, ToolContext, ToolError, ToolLimits, ToolResult};
+use super::{Prepared, Tool, ToolContext, ToolError, ToolLimits, ToolResult, on};
 use crate::workspace::{FileKind, Workspace, WorkspaceError};
 use search::Search;
 
@@ -102,6 +102,7 @@ impl Tool for Grep {
         let (workspace, blocking) = (workspace.clone(), self.blocking.clone());
         Ok(Box::new(Call {
             search,
+            also: base.also,
             pattern: input.pattern,
             workspace,
             blocking,
@@ -127,6 +128,7 @@ fn matcher(pattern: &str, ignore_case: bool) -> Result<RegexMatcher, ToolError> 
 
 struct Call {
     search: Search,
+    also: Vec<RelPath>,
     pattern: String,
     workspace: Workspace,
     blocking: Blocking,
@@ -134,7 +136,7 @@ struct Call {
 
 impl Prepared for Call {
     fn actions(&self) -> Vec<Action<'_>> {
-        vec![Action::Read(&self.search.base)]
+        on(Action::Read, &self.search.base, &self.also)
     }
 
     fn summary(&self) -> String {

@@ -18,7 +18,9 @@ use super::blocking::Blocking;
 use super::input::{definition, parse};
 use super::text::size;
 use super::walk::list;
-use super::{PathFilter, Prepared, Tool, ToolContext, ToolError, ToolLimits, ToolResult};
+use super::{
+    Bounded, PathFilter, Prepared, Tool, ToolContext, ToolError, ToolLimits, ToolResult, bound_text, on,
+};
 use crate::workspace::{FileKind, Workspace};
 
 const NAME: &str = "list_directory";
@@ -58,10 +60,12 @@ impl Tool for ListDirectory {
 
     fn prepare(&self, input: Value, workspace: &Workspace) -> Result<Box<dyn Prepared>, ToolError> {
         let Input { path } = parse(NAME, input)?;
-        let path = workspace.resolve(path.as_deref().unwrap_or("."))?.path;
+        let resolved = workspace.resolve(path.as_deref().unwrap_or("."))?;
         Ok(Box::new(Call {
-            path,
+            path: resolved.path,
+            also: resolved.also,
             shown: self.limits.max_matches,
+            bytes: self.limits.max_output,
             workspace: workspace.clone(),
             blocking: self.blocking.clone(),
         }))
@@ -70,14 +74,16 @@ impl Tool for ListDirectory {
 
 struct Call {
     path: RelPath,
+    also: Vec<RelPath>,
     shown: usize,
+    bytes: usize,
     workspace: Workspace,
     blocking: Blocking,
 }
 
 impl Prepared for Call {
     fn actions(&self) -> Vec<Action<'_>> {
-        vec![Action::Read(&self.path)]
+        on(Action::Read, &self.path, &self.also)
     }
 
     fn summary(&self) -> String {
@@ -134,6 +140,8 @@ impl Call {
             };
             line.expect("writing to a string never fails");
         }
+        // Few entries can still be long: a link's target has up to 4 KiB.
+        let Bounded { mut text, left_out } = bound_text(&text, self.bytes);
         let hidden = listed.entries.len().saturating_sub(self.shown);
         if hidden > 0 || listed.more {
             let at_least = if listed.more { "at least " } else { "" };
@@ -143,7 +151,7 @@ impl Call {
             )
             .expect("writing to a string never fails");
         }
-        Ok(ToolResult::ok(text).with_truncated(hidden > 0 || listed.more))
+        Ok(ToolResult::ok(text).with_truncated(hidden > 0 || listed.more || left_out > 0))
     }
 }
 

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use agent_claude::messages::ToolDefinition;
+use agent_security::path::RelPath;
 use agent_security::permission::Action;
+use agent_security::redact::Redactor;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -96,6 +98,8 @@ pub struct ToolContext {
     pub cancel: CancellationToken,
     /// Where output goes while the call still runs.
     pub output: LiveOutput,
+    /// Takes out of results what the model must not see.
+    pub redactor: Redactor,
     /// Paths that `glob`, `grep` and `list_directory` leave out because the policy denies them. Calls that name
     /// one path are judged by their [`Prepared::actions`] instead.
     pub may_read: PathFilter,
@@ -107,6 +111,7 @@ impl ToolContext {
         Self {
             cancel,
             output: LiveOutput::none(),
+            redactor: Redactor::default(),
             may_read: Arc::new(|_| true),
         }
     }
@@ -115,6 +120,12 @@ impl ToolContext {
     #[must_use]
     pub fn with_output(self, output: LiveOutput) -> Self {
         Self { output, ..self }
+    }
+
+    /// Says what was taken out of the results that the model has seen.
+    #[must_use]
+    pub fn with_redactor(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
     }
 
     /// Leaves out of listings and searches what `may_read` says no to.
@@ -130,6 +141,11 @@ impl fmt::Debug for ToolContext {
             .field("cancel", &self.cancel)
             .finish_non_exhaustive()
     }
+}
+
+/// What a call does to a path, for that path and for the other names that led to it.
+fn on<'a>(action: fn(&'a RelPath) -> Action<'a>, path: &'a RelPath, also: &'a [RelPath]) -> Vec<Action<'a>> {
+    std::iter::once(path).chain(also).map(action).collect()
 }
 
 /// What goes back to the model, always bounded by the tool's limits.

@@ -9,9 +9,9 @@ mod group;
 mod watcher;
 
 use std::collections::BTreeMap;
-use std::io::{self, PipeReader};
+use std::io::{self, PipeReader, PipeWriter, Write as _};
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
@@ -34,6 +34,9 @@ const GRACE: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_millis(300);
 /// How long the kernel may take to end a killed process. Only one that hangs in a file system takes longer.
 const DYING: Duration = Duration::from_secs(5);
+/// Holds the program back until its watcher knows its group: an agent killed in between would leave it behind. The end
+/// of the gate without a line is the agent's end. What is started takes the place of this shell and its number.
+const GATE: &str = r#"read -r _ || exit 1; exec "$0" "$@" </dev/null"#;
 /// Bytes read at once; the size of a pipe on Linux.
 const BLOCK: usize = 64 * 1024;
 
@@ -75,9 +78,14 @@ pub(super) async fn run(spec: &Spec<'_>, cancel: &CancellationToken, live: &Live
     let started = Instant::now();
     // The order counts when this is dropped: the group dies before its watcher does.
     let mut watcher = Watcher::start();
-    let (reader, mut child) = spawn(spec)?;
+    let Held {
+        reader,
+        mut child,
+        gate,
+    } = spawn(spec)?;
     let group = Group::led_by(&*child)?;
     watcher.watch(group.id());
+    open(gate);
     let mut output = Output::new(reader, spec.max_output, live)?;
     let mut exit = group.leader_exit();
     let timeout = tokio::time::sleep_until(started + spec.timeout);
@@ -124,26 +132,42 @@ pub(super) async fn run(spec: &Spec<'_>, cancel: &CancellationToken, live: &Live
     })
 }
 
-fn spawn(spec: &Spec<'_>) -> io::Result<(PipeReader, Box<dyn ChildWrapper>)> {
+/// A child that waits to begin.
+struct Held {
+    reader: PipeReader,
+    child: Box<dyn ChildWrapper>,
+    gate: PipeWriter,
+}
+
+/// Lets the child begin.
+fn open(mut gate: PipeWriter) {
+    // Failing means that it is gone, which its exit status will tell. A line this short never waits for the reader.
+    let _gone = gate.write_all(b"\n");
+}
+
+fn spawn(spec: &Spec<'_>) -> io::Result<Held> {
     // One pipe for both: what the child prints keeps its order.
     let (reader, writer) = io::pipe()?;
+    let (held, gate) = io::pipe()?;
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the module that the lint points to"
     )]
-    let mut command = Command::new(spec.program);
+    let mut command = Command::new("/bin/sh");
     command
+        .args(["-c", GATE, spec.program])
         .args(spec.arguments)
         .current_dir(spec.folder)
         .env_clear()
         .envs(spec.environment)
-        .stdin(Stdio::null())
+        .stdin(held)
         .stdout(writer.try_clone()?)
         .stderr(writer);
     let mut command = CommandWrap::from(command);
     command.wrap(ProcessSession);
     // The command, and with it our ends of the pipe to write to, is dropped here.
-    Ok((reader, command.spawn()?))
+    let child = command.spawn()?;
+    Ok(Held { reader, child, gate })
 }
 
 /// Collects what comes out of the pipe.

@@ -17,7 +17,7 @@ use super::blocking::Blocking;
 use super::input::{definition, parse};
 use super::ledger::Version;
 use super::text::{Line, SAMPLE, binary_kind, next_line, size};
-use super::{Prepared, Tool, ToolContext, ToolError, ToolLimits, ToolResult};
+use super::{Prepared, Tool, ToolContext, ToolError, ToolLimits, ToolResult, on};
 use crate::workspace::{Opened, Workspace, WorkspaceError};
 
 const NAME: &str = "read_file";
@@ -67,7 +67,7 @@ impl Tool for ReadFile {
 
     fn prepare(&self, input: Value, workspace: &Workspace) -> Result<Box<dyn Prepared>, ToolError> {
         let input: Input = parse(NAME, input)?;
-        let path = workspace.resolve(&input.path)?.path;
+        let resolved = workspace.resolve(&input.path)?;
         if input.offset == Some(0) {
             return Err(ToolError::new(
                 "read_file: offset counts lines from 1; leave it out to begin at the start",
@@ -79,7 +79,8 @@ impl Tool for ReadFile {
             bytes: self.limits.max_file_read,
         };
         Ok(Box::new(Call {
-            path,
+            path: resolved.path,
+            also: resolved.also,
             range,
             workspace: workspace.clone(),
             blocking: self.blocking.clone(),
@@ -89,6 +90,7 @@ impl Tool for ReadFile {
 
 struct Call {
     path: RelPath,
+    also: Vec<RelPath>,
     range: Range,
     workspace: Workspace,
     blocking: Blocking,
@@ -96,7 +98,7 @@ struct Call {
 
 impl Prepared for Call {
     fn actions(&self) -> Vec<Action<'_>> {
-        vec![Action::Read(&self.path)]
+        on(Action::Read, &self.path, &self.also)
     }
 
     fn summary(&self) -> String {
@@ -113,6 +115,7 @@ impl Prepared for Call {
                 range,
                 workspace,
                 blocking,
+                ..
             } = *self;
             let work = move |token: &CancellationToken| read(&workspace, &path, &range, token);
             blocking.run(&context.cancel, work).await.into()

@@ -97,6 +97,7 @@ impl fmt::Debug for ToolRegistry {
 
 #[cfg(test)]
 mod tests {
+    use agent_security::permission::Action;
     use serde_json::json;
 
     use super::*;
@@ -135,6 +136,66 @@ mod tests {
             for noise in ["$schema", "$ref", "$defs", "\"title\"", "\"format\"", "null"] {
                 assert!(!text.contains(noise), "{name}: {text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_call_is_judged_by_every_name_that_leads_to_its_path() {
+        let bench = Bench::new();
+        bench.file("data/key", "").file("data/folder/x", "");
+        for (link, target) in [
+            ("a", "b"),
+            ("b", ".envrc"),
+            (".envrc", "data/key"),
+            (".vscode", "data"),
+        ] {
+            std::os::unix::fs::symlink(target, bench.path(link)).expect("a link");
+        }
+        let touched = |tool: &str, input: Value| {
+            let call = bench.prepare(tool, input).expect("a good call");
+            let names: Vec<String> = call
+                .actions()
+                .iter()
+                .map(|action| match action {
+                    Action::Read(path) => format!("r {path}"),
+                    Action::Write(path) => format!("w {path}"),
+                    other => format!("{other:?}"),
+                })
+                .collect();
+            names.join(", ")
+        };
+        let edit = |path: &str| json!({"path": path, "old_string": "a", "new_string": "b"});
+        let cases = [
+            ("read_file", json!({"path": "data/key"}), "r data/key"),
+            (
+                "read_file",
+                json!({"path": "a"}),
+                "r data/key, r a, r b, r .envrc",
+            ),
+            (
+                "write_file",
+                json!({"path": ".vscode/new", "content": ""}),
+                "w data/new, w .vscode/new, w .vscode",
+            ),
+            ("edit_file", edit(".envrc"), "w data/key, w .envrc"),
+            (
+                "list_directory",
+                json!({"path": ".vscode/folder"}),
+                "r data/folder, r .vscode/folder, r .vscode",
+            ),
+            (
+                "glob",
+                json!({"pattern": "*", "path": ".vscode"}),
+                "r data, r .vscode",
+            ),
+            (
+                "grep",
+                json!({"pattern": "x", "path": ".vscode"}),
+                "r data, r .vscode",
+            ),
+        ];
+        for (tool, input, expected) in cases {
+            assert_eq!(touched(tool, input), expected, "{tool}");
         }
     }
 

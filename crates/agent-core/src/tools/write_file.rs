@@ -5,6 +5,7 @@ use std::io::Read;
 use agent_claude::messages::ToolDefinition;
 use agent_security::path::RelPath;
 use agent_security::permission::Action;
+use agent_security::redact::{REPLACEMENT, Redactor};
 use futures_util::future::{BoxFuture, FutureExt};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,7 +16,7 @@ use super::blocking::Blocking;
 use super::input::{definition, parse};
 use super::ledger::Version;
 use super::text::size;
-use super::{Prepared, Tool, ToolContext, ToolError, ToolResult, diff};
+use super::{Prepared, Tool, ToolContext, ToolError, ToolResult, diff, on};
 use crate::workspace::{FileKind, MAX_WRITE, Opened, Workspace, WorkspaceError};
 
 const NAME: &str = "write_file";
@@ -72,6 +73,7 @@ impl Tool for WriteFile {
         }
         Ok(Box::new(Call {
             path: resolved.path,
+            also: resolved.also,
             content,
             workspace: workspace.clone(),
             blocking: self.blocking.clone(),
@@ -81,6 +83,7 @@ impl Tool for WriteFile {
 
 struct Call {
     path: RelPath,
+    also: Vec<RelPath>,
     content: String,
     workspace: Workspace,
     blocking: Blocking,
@@ -88,7 +91,7 @@ struct Call {
 
 impl Prepared for Call {
     fn actions(&self) -> Vec<Action<'_>> {
-        vec![Action::Write(&self.path)]
+        on(Action::Write, &self.path, &self.also)
     }
 
     fn summary(&self) -> String {
@@ -116,8 +119,10 @@ impl Prepared for Call {
                 content,
                 workspace,
                 blocking,
+                ..
             } = *self;
-            let work = move |token: &CancellationToken| write(&workspace, &path, &content, token);
+            let redactor = context.redactor;
+            let work = move |token: &CancellationToken| write(&workspace, &path, &content, &redactor, token);
             blocking.run(&context.cancel, work).await.into()
         }
         .boxed()
@@ -128,11 +133,15 @@ fn write(
     workspace: &Workspace,
     path: &RelPath,
     content: &str,
+    redactor: &Redactor,
     cancel: &CancellationToken,
 ) -> Result<ToolResult, ToolError> {
     let existed = match workspace.open_file(path) {
         Ok(opened) => {
             refuse_if_stale(workspace, path, &opened)?;
+            if content.contains(REPLACEMENT) {
+                refuse_lost_secrets(redactor, path, &read_whole(opened, path)?, content)?;
+            }
             true
         }
         Err(WorkspaceError::NotFound { .. }) => false,
@@ -168,6 +177,26 @@ pub(super) fn refuse_if_stale(
         return Err(ToolError::new(format!(
             "{path} changed on disk since it was last read here (somebody else, or a command, wrote it); nothing \
              was changed. Read it again with read_file, then repeat the change on what it says now"
+        )));
+    }
+    Ok(())
+}
+
+/// Secrets of a file are shown to the model as `[redacted]`; a copy of that must not take their place.
+pub(super) fn refuse_lost_secrets(
+    redactor: &Redactor,
+    path: &RelPath,
+    before: &[u8],
+    after: &str,
+) -> Result<(), ToolError> {
+    let marks = |text: &str| text.matches(REPLACEMENT).count();
+    let before = String::from_utf8_lossy(before);
+    let own = marks(&before);
+    if marks(after) > own && marks(&redactor.redact(&before)) > own {
+        return Err(ToolError::new(format!(
+            "{path} holds secrets, which were shown to you as {REPLACEMENT}, and this would write that word in their \
+             place; nothing was changed. Change the lines around them with edit_file, and leave the secrets out of \
+             old_string and new_string"
         )));
     }
     Ok(())

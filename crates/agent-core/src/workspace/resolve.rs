@@ -38,40 +38,55 @@ impl Way<'_> {
     }
 }
 
+/// What a path turned out to be.
+pub(super) struct Found {
+    /// The way there without links.
+    pub(super) path: PathBuf,
+    /// What is there; none when nothing is yet.
+    pub(super) kind: Option<FileKind>,
+    /// The links that were followed, by names without links.
+    pub(super) links: Vec<PathBuf>,
+}
+
 /// The name of `path` without links, and what is there. `root_path` is where `root` lies, to recognise absolute
 /// links that point back inside.
-pub(super) fn resolve(
-    root: BorrowedFd<'_>,
-    root_path: &Path,
-    path: &Path,
-) -> Result<(PathBuf, Option<FileKind>), WorkspaceError> {
+pub(super) fn resolve(root: BorrowedFd<'_>, root_path: &Path, path: &Path) -> Result<Found, WorkspaceError> {
     let mut way = Way {
         root,
         passed: Vec::new(),
     };
     // Reversed: the next component is the last.
     let mut pending: Vec<OsString> = reversed(path);
-    let mut links = 0;
-    let mut last_link = (PathBuf::new(), PathBuf::new());
+    let mut links: Vec<PathBuf> = Vec::new();
+    let mut last_target = PathBuf::new();
     while let Some(part) = pending.pop() {
         let at = way.name().join(&part);
         if part == ".." {
             if way.passed.pop().is_none() {
                 // Requests themselves hold no `..`, so it came out of a link.
-                let (link, target) = last_link;
-                return Err(WorkspaceError::LinkLeaves { link, target });
+                let link = links.pop().unwrap_or_default();
+                return Err(WorkspaceError::LinkLeaves {
+                    link,
+                    target: last_target,
+                });
             }
             continue;
         }
         let kind = match kind_at(way.here(), &part) {
             Ok(kind) => kind,
-            Err(Errno::NOENT) => return missing(&way, &part, pending, path),
+            Err(Errno::NOENT) => {
+                let path = missing(&way, &part, pending, path)?;
+                return Ok(Found {
+                    path,
+                    kind: None,
+                    links,
+                });
+            }
             Err(errno) => return Err(io(&at, errno)),
         };
         match kind {
             FileKind::Link => {
-                links += 1;
-                if links > MAX_LINKS {
+                if links.len() == MAX_LINKS {
                     return Err(WorkspaceError::TooManyLinks {
                         path: path.to_owned(),
                         limit: MAX_LINKS,
@@ -90,7 +105,8 @@ pub(super) fn resolve(
                     &target
                 };
                 pending.extend(reversed(inside));
-                last_link = (at, target);
+                links.push(at);
+                last_target = target;
             }
             FileKind::Folder => {
                 if way.passed.len() >= MAX_DEPTH {
@@ -102,11 +118,21 @@ pub(super) fn resolve(
                 let folder = pass(way.here(), &part).map_err(|errno| swapped_or_io(&at, errno))?;
                 way.passed.push((part, folder));
             }
-            _ if pending.is_empty() => return Ok((at, Some(kind))),
+            _ if pending.is_empty() => {
+                return Ok(Found {
+                    path: at,
+                    kind: Some(kind),
+                    links,
+                });
+            }
             _ => return Err(WorkspaceError::NotAFolder { path: at, kind }),
         }
     }
-    Ok((way.name(), Some(FileKind::Folder)))
+    Ok(Found {
+        path: way.name(),
+        kind: Some(FileKind::Folder),
+        links,
+    })
 }
 
 /// Nothing is there: the rest of the way is taken as it is spelled.
@@ -115,7 +141,7 @@ fn missing(
     part: &OsStr,
     pending: Vec<OsString>,
     requested: &Path,
-) -> Result<(PathBuf, Option<FileKind>), WorkspaceError> {
+) -> Result<PathBuf, WorkspaceError> {
     let mut path = way.name().join(part);
     for part in pending.into_iter().rev() {
         if part == ".." {
@@ -126,7 +152,7 @@ fn missing(
         }
         path.push(part);
     }
-    Ok((path, None))
+    Ok(path)
 }
 
 /// Opens the folder `name` beneath `folder`, to go on from there.

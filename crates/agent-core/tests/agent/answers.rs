@@ -50,7 +50,8 @@ async fn a_text_answer_is_streamed_stored_and_done() {
 #[tokio::test]
 async fn the_request_is_what_the_model_needs() {
     let fixture = Fixture::new([answer([text("ok")], "end_turn")]).await;
-    std::fs::write(fixture.workspace().join("CLAUDE.md"), "Use tabs.").unwrap();
+    let instructions = "Use tabs. The key is sk-ant-api03-0123456789abcdef.";
+    std::fs::write(fixture.workspace().join("CLAUDE.md"), instructions).unwrap();
     fixture.run("go").await;
     let request = &fixture.server.requests()[0];
     assert_eq!(request["stream"], true);
@@ -69,7 +70,11 @@ async fn the_request_is_what_the_model_needs() {
             .unwrap()
             .contains(fixture.workspace().to_str().unwrap())
     );
-    assert!(system[1]["text"].as_str().unwrap().contains("Use tabs."));
+    let instructions = system[1]["text"].as_str().unwrap();
+    assert!(
+        instructions.contains("Use tabs. The key is [redacted]"),
+        "{instructions}"
+    );
     assert_eq!(system[1]["cache_control"], json!({"type": "ephemeral"}));
 }
 
@@ -160,7 +165,10 @@ async fn retries_before_the_answer_are_told() {
     .await;
     let ran = fixture.run("go").await;
     assert_eq!(ran.finished.outcome, Outcome::Done);
-    assert_eq!(ran.count(|event| matches!(event, AgentEvent::Retrying { attempt: 1, .. })), 1);
+    assert_eq!(
+        ran.count(|event| matches!(event, AgentEvent::Retrying { attempt: 1, .. })),
+        1
+    );
     assert_eq!(
         ran.count(|event| matches!(event, AgentEvent::TurnRestarted { .. })),
         0
@@ -281,32 +289,35 @@ async fn a_paused_turn_is_sent_back_as_it_is() {
 
 #[tokio::test]
 async fn a_call_that_was_cut_off_is_not_run_and_the_model_is_told() {
-    let fixture = Fixture::new([
-        answer(
-            [
-                text("Writing."),
-                cut_call("t1", "change", "{\"path\": \"a.txt\", \"content\": \"lon"),
-            ],
-            "max_tokens",
-        ),
-        answer([text("Smaller then.")], "end_turn"),
-    ])
-    .await;
-    let ran = fixture.run("go").await;
-    assert_eq!(ran.finished.outcome, Outcome::Done);
-    assert!(fixture.log.lock().is_empty(), "nothing ran");
-    let stored = fixture.stored().await;
-    assert!(
-        stored[1].1[1]["input"].is_object(),
-        "what is sent back must be valid: {}",
-        stored[1].1
-    );
-    let result = &stored[2].1[0];
-    assert_eq!(
-        (&result["tool_use_id"], &result["is_error"]),
-        (&json!("t1"), &json!(true))
-    );
-    assert!(result["content"].as_str().unwrap().contains("token limit"));
+    // Cut in the middle of its input, and before the input began.
+    for partial in ["{\"path\": \"a.txt\", \"content\": \"lon", ""] {
+        let fixture = Fixture::new([
+            answer(
+                [text("Writing."), cut_call("t1", "change", partial)],
+                "max_tokens",
+            ),
+            answer([text("Smaller then.")], "end_turn"),
+        ])
+        .await;
+        let ran = fixture.run("go").await;
+        assert_eq!(ran.finished.outcome, Outcome::Done);
+        assert!(fixture.log.lock().is_empty(), "nothing ran");
+        let stored = fixture.stored().await;
+        assert!(
+            stored[1].1[1]["input"].is_object(),
+            "what is sent back must be valid: {}",
+            stored[1].1
+        );
+        let result = &stored[2].1[0];
+        assert_eq!(
+            (&result["tool_use_id"], &result["is_error"]),
+            (&json!("t1"), &json!(true))
+        );
+        assert!(
+            result["content"].as_str().unwrap().contains("token limit"),
+            "{result}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use agent_config::{PermissionMode, WhitelistLevel};
 use agent_core::{AgentEvent, Outcome, RunLimits};
 use serde_json::json;
 
-use crate::support::fixture::{Fixture, Ran, collect, collect_rest, limits, policy, until};
+use crate::support::fixture::{Fixture, Ran, collect, collect_rest, limits, policy, read_small, until};
 use crate::support::server::{Piece, Reply, answer, broken, call, text};
 
 /// Cancels at the first event that is as wanted, and then gives the session another prompt.
@@ -214,4 +214,38 @@ async fn the_deadline_ends_the_run_and_keeps_what_was_done() {
     assert_eq!(ran.finished.outcome, Outcome::TimedOut);
     assert_eq!(fixture.server.left(), 1);
     assert_eq!(fixture.stored().await.len(), 3, "the call has its result");
+}
+
+#[tokio::test]
+async fn children_of_a_command_end_as_a_group() {
+    let command = "sleep 300 & echo $! > child; echo $$ > shell; wait";
+    let mut fixture = Fixture::new([answer(
+        [call("t1", "bash", json!({"command": command}))],
+        "tool_use",
+    )])
+    .await;
+    fixture.parts.tools = agent_core::tools::ToolRegistry::built_in(Default::default());
+    let mut handle = fixture.session().await.run("go", limits());
+    let seen = until(&mut handle, |event| {
+        matches!(event, AgentEvent::ToolStarted { .. })
+    })
+    .await;
+    let shell = fixture.workspace().join("shell");
+    while std::fs::metadata(&shell).map_or(0, |file| file.len()) == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    handle.control.cancel();
+    assert_eq!(
+        collect_rest(seen, handle).await.finished.outcome,
+        Outcome::Cancelled
+    );
+    for name in ["shell", "child"] {
+        let pid = read_small(fixture.workspace().join(name));
+        let stat = read_small(format!("/proc/{}/stat", pid.trim()));
+        let state = stat.rsplit(") ").next().unwrap_or_default();
+        assert!(
+            stat.is_empty() || state.starts_with('Z'),
+            "{name} {pid} still lives: {state}"
+        );
+    }
 }

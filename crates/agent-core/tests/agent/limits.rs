@@ -1,12 +1,12 @@
 //! Turns and money.
 
-use agent_core::{ErrorKind, Outcome, RunLimits};
+use agent_core::{AgentEvent, ErrorKind, Outcome, RunLimits};
 use serde_json::json;
 
 use crate::support::fixture::{Fixture, limits};
-use crate::support::server::{answer, answer_with, call, text};
+use crate::support::server::{Piece, Reply, answer, answer_with, call, text};
 
-fn looking(n: usize) -> crate::support::server::Reply {
+fn looking(n: usize) -> Reply {
     let usage = json!({"input_tokens": 1_000, "output_tokens": 400});
     answer_with(
         [call(&format!("t{n}"), "look", json!({"path": "a"}))],
@@ -58,6 +58,46 @@ async fn the_budget_is_not_passed() {
         .collect();
     assert!(
         asked[0] < 32_000 && asked.windows(2).all(|pair| pair[1] < pair[0]),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn answers_that_break_off_are_not_repeated_beyond_the_budget() {
+    // Each begins with a prompt of 10,000 tokens, which is 0.04 dollars.
+    let usage = json!({"input_tokens": 10_000, "output_tokens": 1});
+    let broken = || match answer_with([text("and so")], "end_turn", usage.clone()) {
+        Reply::Stream(mut pieces) => {
+            pieces.truncate(pieces.len() - 2);
+            pieces.push(Piece::Break);
+            Reply::Stream(pieces)
+        }
+        other => other,
+    };
+    let fixture = Fixture::new((0..9).map(|_| broken())).await;
+    let ran = fixture
+        .run_within(
+            "go",
+            RunLimits {
+                max_budget_usd: Some(0.1),
+                ..limits()
+            },
+        )
+        .await;
+    assert_eq!(ran.finished.outcome, Outcome::UpstreamFailed);
+    let cost = ran.finished.cost_usd.unwrap();
+    assert!(cost > 0.08 && cost < 0.14, "{cost}");
+    assert!(ran.events.iter().any(
+        |event| matches!(event, AgentEvent::Warning { message } if message.contains("could pass the budget"))
+    ));
+    let asked: Vec<u64> = fixture
+        .server
+        .requests()
+        .iter()
+        .map(|body| body["max_tokens"].as_u64().unwrap())
+        .collect();
+    assert!(
+        asked.len() < 4 && asked.windows(2).all(|pair| pair[1] < pair[0]),
         "{asked:?}"
     );
 }

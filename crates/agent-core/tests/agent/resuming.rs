@@ -1,12 +1,15 @@
 //! Sessions that go on: after an end, after a crash, after the store failed.
 
+use std::sync::Arc;
+
 use agent_claude::messages::Role;
 use agent_core::session::{NewMessage, NewSession, SessionId};
-use agent_core::{AgentError, AgentEvent, Outcome, SessionChoice};
+use agent_core::{AgentError, AgentEvent, ErrorKind, Outcome, SessionChoice};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
-use crate::support::fixture::{Fixture, collect, limits};
-use crate::support::server::{answer, call, text};
+use crate::support::fixture::{Fixture, collect, collect_rest, limits, until};
+use crate::support::server::{Piece, after, answer, call, text};
 
 async fn planted(fixture: &Fixture, messages: &[(Role, Value)]) -> SessionId {
     let store = &fixture.parts.store;
@@ -123,4 +126,29 @@ async fn when_the_store_fails_the_run_says_so_and_sends_nothing() {
     assert_eq!(ran.finished.outcome, Outcome::Failed);
     assert!(!ran.finished.error.unwrap().advice.is_empty());
     assert!(fixture.server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn when_the_store_fails_in_the_middle_no_tool_runs_for_an_answer_that_is_not_stored() {
+    let gate = Arc::new(Notify::new());
+    let calls = answer([call("t1", "act", json!({"path": "make"}))], "tool_use");
+    let fixture = Fixture::new([after(Piece::Gate(Arc::clone(&gate)), calls)]).await;
+    let mut handle = fixture.session().await.run("go", limits());
+    let seen = until(&mut handle, |event| {
+        matches!(event, AgentEvent::MessageStored { seq: 1, .. })
+    })
+    .await;
+    fixture.parts.store.close().await.unwrap();
+    gate.notify_one();
+    let ran = collect_rest(seen, handle).await;
+    assert_eq!(ran.finished.outcome, Outcome::Failed);
+    assert_eq!(ran.finished.error.unwrap().kind, ErrorKind::Store);
+    assert!(fixture.log.lock().is_empty());
+    assert_eq!(
+        ran.events
+            .iter()
+            .filter(|event| matches!(event, AgentEvent::MessageStored { .. }))
+            .count(),
+        1
+    );
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use agent_core::{AgentEvent, Outcome};
 use serde_json::json;
 
-use crate::support::fixture::{Fixture, collect_rest, limits, until};
+use crate::support::fixture::{Fixture, collect_rest, limits, read_small, until};
 use crate::support::server::{answer, call, text};
 
 fn look(id: &str, path: &str, ms: u64) -> serde_json::Value {
@@ -212,4 +212,63 @@ async fn what_is_put_in_during_the_last_answer_goes_on_with_the_run() {
     );
     let roles: Vec<_> = fixture.stored().await.into_iter().map(|(role, _)| role).collect();
     assert_eq!(roles, ["user", "assistant", "user", "assistant"]);
+}
+
+#[tokio::test]
+async fn the_built_in_tools_work_on_real_files() {
+    let mut fixture = Fixture::new([
+        answer(
+            [
+                call(
+                    "t1",
+                    "write_file",
+                    json!({"path": "notes/a.txt", "content": "one\ntwo\n"}),
+                ),
+                call("t2", "read_file", json!({"path": "notes/a.txt"})),
+                call(
+                    "t3",
+                    "edit_file",
+                    json!({"path": "notes/a.txt", "old_string": "two", "new_string": "three"}),
+                ),
+                call("t4", "bash", json!({"command": "cat notes/a.txt"})),
+                call(
+                    "t5",
+                    "update_plan",
+                    json!({"items": [{"step": "write", "status": "completed"}]}),
+                ),
+            ],
+            "tool_use",
+        ),
+        answer([text("Written.")], "end_turn"),
+    ])
+    .await;
+    fixture.parts.tools = agent_core::tools::ToolRegistry::built_in(Default::default());
+    let ran = fixture.run("write").await;
+    assert_eq!(ran.finished.outcome, Outcome::Done, "{:?}", ran.finished);
+    let results = fixture.stored().await[2].1.clone();
+    let told = |at: usize| results[at]["content"].as_str().unwrap().to_owned();
+    assert!(
+        results
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|result| result["is_error"] != true),
+        "{results:#}"
+    );
+    assert!(
+        told(1).contains("two") && told(3).contains("three"),
+        "{results:#}"
+    );
+    assert_eq!(
+        read_small(fixture.workspace().join("notes/a.txt")),
+        "one\nthree\n"
+    );
+    assert_eq!(
+        ran.count(|event| matches!(event, AgentEvent::PlanUpdated { .. })),
+        1
+    );
+    assert!(
+        ran.count(|event| matches!(event, AgentEvent::ToolOutput { id, .. } if id == "t4")) >= 1,
+        "live output"
+    );
 }

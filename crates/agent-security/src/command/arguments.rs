@@ -1,9 +1,10 @@
-//! Whether an argument points out of the workspace, by its text.
+//! Whether an argument points out of the workspace, by its text and by the links that are there now.
 //!
 //! Unlike paths that the host opens, the arguments of a command are resolved by the kernel: `link/../x` is not
-//! `x` when `link` leads elsewhere. So any `..` counts as leaving.
+//! `x` when `link` leads elsewhere. So any `..` counts as leaving, and so does what a symbolic link takes out. A link
+//! that is made between this look and the program's own is the sandbox's to stop.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::characters::shown;
 use crate::path::check_relative;
@@ -20,7 +21,18 @@ pub(super) fn outside(word: &str, workspace: Option<&Path>) -> Option<String> {
     let drive = matches!(word.as_bytes(), [letter, b':', b'/' | b'\\', ..] if letter.is_ascii_alphabetic());
     let absolute = word.starts_with(['/', '\\']) || drive;
     let inside = || workspace.is_some_and(|root| check_relative(root, word).is_ok());
-    (absolute && !inside()).then(|| format!("{} is outside the workspace", shown(word)))
+    if absolute && !inside() {
+        return Some(format!("{} is outside the workspace", shown(word)));
+    }
+    let leads_out = real(word, workspace?).is_some_and(|path| path.is_none());
+    leads_out.then(|| format!("{} leads out of the workspace by a symbolic link", shown(word)))
+}
+
+/// What a word names once its links are followed, relative to the workspace. The outer none is a word that names
+/// nothing, the inner one something outside.
+pub(crate) fn real(word: &str, workspace: &Path) -> Option<Option<PathBuf>> {
+    let path = workspace.join(word).canonicalize().ok()?;
+    Some(path.strip_prefix(workspace).ok().map(Path::to_owned))
 }
 
 /// Like [`outside`], for a word of which it is not known whether it is a path, a flag, or a flag with a path.
@@ -88,5 +100,32 @@ mod tests {
             assert!(leaves_workspace(word, root).is_some(), "{word:?}");
         }
         assert!(leaves_workspace("/work/app/x", None).is_some());
+    }
+
+    #[test]
+    fn links_are_followed_before_an_argument_counts_as_inside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let base = folder.path().canonicalize().expect("it is there");
+        let root = base.join("app");
+        std::fs::create_dir_all(root.join("src")).expect("a folder");
+        std::fs::write(base.join("secret"), "").expect("a file");
+        for (link, target) in [
+            ("out", "../secret"),
+            ("up", ".."),
+            ("in", "src"),
+            ("chain", "out"),
+            ("dangling", "nowhere"),
+        ] {
+            std::os::unix::fs::symlink(target, root.join(link)).expect("a link");
+        }
+        let inside = ["in", "in/", "src", "dangling", "missing/x", "HEAD~1", ""];
+        for word in inside {
+            assert_eq!(outside(word, Some(&root)), None, "{word:?}");
+        }
+        let absolute = root.join("out").display().to_string();
+        for word in ["out", "./out", "chain", "up/secret", "up", &absolute] {
+            let leaves = outside(word, Some(&root));
+            assert!(leaves.is_some(), "{word:?}");
+        }
     }
 }

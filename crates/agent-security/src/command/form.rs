@@ -43,6 +43,8 @@ pub(super) enum Operands {
     None,
     /// Paths, or revisions of a repository.
     Paths,
+    /// Paths of files: in a folder the program would follow every link.
+    Files,
     /// At most one path: a second one would be written to.
     OnePath,
     /// Names that are not opened as files.
@@ -281,6 +283,10 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn is_folder(&self, path: &str) -> bool {
+        self.workspace.is_some_and(|root| root.join(path).is_dir())
+    }
+
     fn check_operands(&self) -> Result<(), String> {
         let paths: &[&str] = match self.form.operands {
             Operands::None if self.operands.is_empty() => &[],
@@ -295,6 +301,15 @@ impl<'a> Reader<'a> {
             Operands::LinesThenPaths => match self.operands.split_first() {
                 Some((script, paths)) if prints_lines(script) => paths,
                 _ => return Err("only scripts that print lines by number are known to be safe".to_owned()),
+            },
+            Operands::Files => match self.operands.iter().find(|path| self.is_folder(path)) {
+                Some(path) => {
+                    return Err(format!(
+                        "{} is a folder, and links in it would be followed",
+                        shown(path)
+                    ));
+                }
+                None => &self.operands,
             },
             Operands::Paths | Operands::OnePath | Operands::PatternThenPaths => &self.operands,
         };

@@ -109,16 +109,15 @@ pub(super) const FORMS: &[Form] = &[
         &["-c -d -u -i -f# -s# -w# --count --repeated --unique --ignore-case"],
         Operands::OnePath,
     ),
-    // Left out: `-l` (runs pr), `--to-file`, `--from-file`.
+    // Left out: `-l` (runs pr), `--to-file`, `--from-file`, and all that is for folders.
     Form::reads(
         &["diff"],
         &[
-            "-u -r -N -q -w -b -B -i -y -c -a -s -p -t -E -Z -d -U# -C# -W# -x* -I* --unified?# --recursive \
-            --new-file --brief --ignore-all-space --ignore-space-change --ignore-blank-lines --ignore-case \
-            --side-by-side --color?* --exclude* --strip-trailing-cr --report-identical-files \
-            --suppress-common-lines --width#",
+            "-u -q -w -b -B -i -y -c -a -s -p -t -E -Z -d -U# -C# -W# -I* --unified?# --brief --ignore-all-space \
+            --ignore-space-change --ignore-blank-lines --ignore-case --side-by-side --color?* --strip-trailing-cr \
+            --report-identical-files --suppress-common-lines --width#",
         ],
-        Operands::Paths,
+        Operands::Files,
     ),
     Form::reads(&["grep"], &[GREP], Operands::PatternThenPaths),
     Form::reads(&["egrep"], &[GREP], Operands::PatternThenPaths),

@@ -184,6 +184,57 @@ fn denied_rules_win_over_allowed_ones_and_in_pipelines() {
 }
 
 #[test]
+fn what_a_link_leads_to_counts_not_what_it_is_called() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let base = folder.path().canonicalize().expect("it is there");
+    let root = base.join("app");
+    for name in ["docs", "old", "src"] {
+        std::fs::create_dir_all(root.join(name)).expect("a folder");
+    }
+    for (link, target) in [("docs/notes", "../../secret"), ("home", ".."), ("lib", "src")] {
+        std::os::unix::fs::symlink(target, root.join(link)).expect("a link");
+    }
+    std::fs::write(base.join("secret"), "").expect("a file");
+    std::fs::write(root.join("old/notes"), "").expect("a file");
+    let rules = CommandRules::new(&["make test".to_owned()], &[])
+        .expect("good rules")
+        .with_workspace(root);
+    for cmd in [
+        "cat docs/notes",
+        "head -3 ./docs/notes",
+        "ls old | grep x docs/notes",
+        "grep -r x home",
+        "ls home",
+        "find home",
+        "make test docs/notes",
+        "make test --file=docs/notes",
+        "diff docs/notes old/notes",
+        // It would compare what links in the folders lead to.
+        "diff docs old",
+        "diff -rN docs old",
+    ] {
+        let verdict = classify(cmd, &rules);
+        assert!(
+            matches!(verdict, CommandVerdict::Unknown { .. }),
+            "{cmd:?}: {verdict:?}"
+        );
+    }
+    for cmd in [
+        "ls lib",
+        "cat old/notes",
+        "grep -r x docs",
+        "diff old/notes old/new",
+        "make test lib",
+    ] {
+        let verdict = classify(cmd, &rules);
+        assert!(
+            matches!(verdict, CommandVerdict::Known { .. }),
+            "{cmd:?}: {verdict:?}"
+        );
+    }
+}
+
+#[test]
 fn every_reason_says_what_is_not_understood() {
     let cases = [
         ("ls $X", "substitution"),

@@ -5,7 +5,7 @@ use std::path::Path;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::characters::shown;
-use crate::command::words_named;
+use crate::command::{real, words_named};
 use crate::path::{RelPath, check_relative};
 
 /// The most patterns. Every path that a tool touches is compared with all of them.
@@ -81,8 +81,17 @@ impl DeniedPaths {
         let root = workspace.unwrap_or(Path::new("/"));
         words_named(cmd).into_iter().find_map(|word| {
             let path = check_relative(root, &word).ok()?;
-            self.pattern_for(&path).map(|pattern| (word, pattern))
+            let pattern = self
+                .pattern_for(&path)
+                .or_else(|| self.pattern_behind(&path, workspace?));
+            pattern.map(|pattern| (word, pattern))
         })
+    }
+
+    /// The pattern for what a path names by links.
+    fn pattern_behind(&self, path: &RelPath, workspace: &Path) -> Option<&str> {
+        let real = real(path.as_str(), workspace)??;
+        self.pattern_for(&check_relative(workspace, real.to_str()?).ok()?)
     }
 }
 
@@ -173,6 +182,26 @@ mod tests {
         for cmd in ["cat .env.example", "grep env .", ""] {
             assert_eq!(paths.named_in(cmd, root), None, "{cmd:?}");
         }
+    }
+
+    #[test]
+    fn a_link_does_not_hide_a_denied_path_from_a_command() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().canonicalize().expect("it is there");
+        std::fs::write(root.join(".env"), "").expect("a file");
+        for (link, target) in [("settings", ".env"), ("self", ".")] {
+            std::os::unix::fs::symlink(target, root.join(link)).expect("a link");
+        }
+        let paths = denied(&["/.env"]).expect("good patterns");
+        for cmd in [
+            "cat settings",
+            "cat ./settings",
+            "x --file=settings",
+            "cat self/.env",
+        ] {
+            assert!(paths.named_in(cmd, Some(&root)).is_some(), "{cmd:?}");
+        }
+        assert_eq!(paths.named_in("cat other self", Some(&root)), None);
     }
 
     #[test]

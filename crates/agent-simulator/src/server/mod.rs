@@ -9,15 +9,13 @@ mod socket;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use agent_performance::lifecycle::{Lifecycle, TaskHandle};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -51,14 +49,17 @@ pub(crate) struct State {
     pub(crate) cache: PrefixCache,
     pub(crate) limiter: RateLimiter,
     pub(crate) stop: CancellationToken,
+    /// Connections that are open.
+    pub(crate) open: AtomicUsize,
 }
 
-/// A running simulator. Dropping it stops it; so does the end of its [`Lifecycle`].
+/// A running simulator. [`stop`](Self::stop) ends it in order; dropping it ends it, and every connection, at once.
 #[derive(Debug)]
 pub struct Simulator {
     state: Arc<State>,
     address: SocketAddr,
-    task: Option<TaskHandle<()>>,
+    /// Owns the one task that owns all connections.
+    task: JoinSet<()>,
 }
 
 impl Simulator {
@@ -66,7 +67,7 @@ impl Simulator {
     ///
     /// # Errors
     /// When the address is not a loopback one and the configuration does not allow that, or cannot be bound.
-    pub async fn bind(config: SimulatorConfig, lifecycle: &Lifecycle) -> Result<Self, SimulatorError> {
+    pub async fn bind(config: SimulatorConfig) -> Result<Self, SimulatorError> {
         let address = config.listen;
         if config.exposure == Exposure::Loopback && !address.ip().is_loopback() {
             return Err(SimulatorError::NotLoopback(address));
@@ -81,15 +82,13 @@ impl Simulator {
             script: Script::new(config.scenario.clone()),
             cache: PrefixCache::default(),
             limiter: RateLimiter::new(config.rate_limits, Instant::now()),
-            stop: lifecycle.token().child_token(),
+            stop: CancellationToken::new(),
+            open: AtomicUsize::new(0),
             config,
         });
-        let task = lifecycle.spawn("simulator", accept(listener, Arc::clone(&state)));
-        Ok(Self {
-            state,
-            address,
-            task: Some(task),
-        })
+        let mut task = JoinSet::new();
+        task.spawn(accept(listener, Arc::clone(&state)));
+        Ok(Self { state, address, task })
     }
 
     /// Where it listens, with the port it really got.
@@ -107,40 +106,35 @@ impl Simulator {
         self.state.log.snapshot()
     }
 
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.state.open.load(Ordering::Relaxed)
+    }
+
     /// Stops listening, gives answers in flight a moment to end, and returns when every connection is closed.
     pub async fn stop(mut self) {
         self.state.stop.cancel();
-        if let Some(task) = self.task.take()
-            && let Err(error) = task.await
-        {
-            tracing::warn!(%error, "the simulator did not end in order");
+        while let Some(ended) = self.task.join_next().await {
+            if let Err(error) = ended {
+                tracing::warn!(%error, "the simulator did not end in order");
+            }
         }
     }
 }
 
-impl Drop for Simulator {
-    fn drop(&mut self) {
-        self.state.stop.cancel();
-    }
-}
-
 async fn accept(listener: TcpListener, state: Arc<State>) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
+        state.open.store(connections.len(), Ordering::Relaxed);
         let accepted = tokio::select! {
             () = state.stop.cancelled() => break,
             // Ended connections are taken out as they end, so that the set holds living ones only.
             Some(_) = connections.join_next() => continue,
-            accepted = next_connection(&listener, &slots) => accepted,
+            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => accepted,
         };
         match accepted {
-            Ok((stream, slot)) => {
-                let state = Arc::clone(&state);
-                connections.spawn(async move {
-                    connection(stream, state).await;
-                    drop(slot);
-                });
+            Ok((stream, _)) => {
+                connections.spawn(connection(stream, Arc::clone(&state)));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -153,22 +147,13 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
     if tokio::time::timeout(STOP_GRACE, ended).await.is_err() {
         connections.shutdown().await;
     }
-}
-
-async fn next_connection(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots)
-        .acquire_owned()
-        .await
-        .map_err(std::io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    Ok((stream, slot))
+    state.open.store(0, Ordering::Relaxed);
 }
 
 async fn connection(stream: TcpStream, state: Arc<State>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "small events may be held back");
+    }
     let reset = ResetSwitch::default();
     let io = TokioIo::new(Socket::new(stream, reset.clone()));
     let stop = state.stop.clone();

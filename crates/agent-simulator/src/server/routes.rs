@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -24,6 +24,9 @@ use crate::validate::{self, Terms};
 
 /// The API's limit for messages and token counts.
 pub(crate) const MAX_BODY: usize = 32 * 1024 * 1024;
+
+/// What is read of a body that is too large before the answer; twice the limit.
+const MAX_THROWN_AWAY: usize = 2 * MAX_BODY;
 
 const ORGANIZATION: &str = "00000000-0000-4000-8000-00000000051a";
 
@@ -68,7 +71,7 @@ pub(crate) async fn serve(
 ) -> Result<Response<Body>, Broken> {
     let ordinal = state.arrivals.fetch_add(1, Ordering::Relaxed);
     let (parts, body) = request.into_parts();
-    let body = read(&parts, body).await;
+    let body = read(body).await;
     state
         .log
         .add(ordinal, &parts, body.as_ref().cloned().unwrap_or_default());
@@ -93,24 +96,31 @@ pub(crate) async fn serve(
     Ok(response)
 }
 
-async fn read(parts: &Parts, body: Incoming) -> Result<Bytes, ApiError> {
-    let too_large = || ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "Request exceeds the maximum size");
-    let announced = parts
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY as u64) {
-        return Err(too_large());
+/// Reads the body. One that is too large is read on and thrown away, up to a point: a connection that is closed on
+/// unread bytes is reset, and the client would never see why.
+async fn read(mut body: Incoming) -> Result<Bytes, ApiError> {
+    let mut kept = BytesMut::new();
+    let mut seen = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|error| ApiError::invalid(format!("The request body could not be read: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        seen += data.len();
+        if seen <= MAX_BODY {
+            kept.extend_from_slice(&data);
+        } else if seen <= MAX_THROWN_AWAY {
+            kept = BytesMut::new();
+        } else {
+            break;
+        }
     }
-    #[expect(clippy::disallowed_methods, reason = "the body is limited right here")]
-    let collected = Limited::new(body, MAX_BODY).collect().await;
-    match collected {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(ApiError::invalid(format!(
-            "The request body could not be read: {error}"
-        ))),
+    if seen > MAX_BODY {
+        return Err(ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "Request exceeds the maximum size",
+        ));
     }
+    Ok(kept.freeze())
 }
 
 async fn route(call: Call<'_>, parts: &Parts, body: &Bytes) -> Outcome {

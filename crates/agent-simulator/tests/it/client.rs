@@ -3,7 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use agent_performance::lifecycle::Lifecycle;
 use agent_simulator::{Simulator, SimulatorConfig};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -69,18 +68,14 @@ impl Answer {
     }
 }
 
-/// A running simulator with its lifecycle.
+/// A running simulator.
 pub(crate) struct Running {
     pub(crate) simulator: Simulator,
-    pub(crate) lifecycle: Lifecycle,
 }
 
 pub(crate) async fn start(config: SimulatorConfig) -> Running {
-    let lifecycle = Lifecycle::new();
-    let simulator = Simulator::bind(config, &lifecycle)
-        .await
-        .expect("a loopback port is free");
-    Running { simulator, lifecycle }
+    let simulator = Simulator::bind(config).await.expect("a loopback port is free");
+    Running { simulator }
 }
 
 pub(crate) async fn with_faults(faults: &[&str]) -> Running {

@@ -1,6 +1,5 @@
 //! Paths, credentials, versions, headers and limits.
 
-use std::time::Duration;
 
 use agent_simulator::{RateLimits, Simulator, SimulatorConfig, SimulatorError};
 use serde_json::json;
@@ -263,19 +262,18 @@ async fn a_body_over_the_limit_is_too_large_and_bad_json_is_bad() {
 
 #[tokio::test]
 async fn it_listens_on_loopback_only_and_says_when_a_port_is_taken() {
-    let lifecycle = agent_performance::lifecycle::Lifecycle::new();
     let open = SimulatorConfig {
         listen: "0.0.0.0:0".parse().unwrap(),
         ..Default::default()
     };
-    let error = Simulator::bind(open, &lifecycle).await.unwrap_err();
+    let error = Simulator::bind(open).await.unwrap_err();
     assert!(matches!(error, SimulatorError::NotLoopback(_)), "{error}");
     let running = start(SimulatorConfig::default()).await;
     let taken = SimulatorConfig {
         listen: running.simulator.local_addr(),
         ..Default::default()
     };
-    let error = Simulator::bind(taken, &lifecycle).await.unwrap_err().to_string();
+    let error = Simulator::bind(taken).await.unwrap_err().to_string();
     assert!(
         error.contains(&running.simulator.local_addr().to_string()) && error.contains("another port"),
         "{error}"
@@ -283,20 +281,44 @@ async fn it_listens_on_loopback_only_and_says_when_a_port_is_taken() {
 }
 
 #[tokio::test]
-async fn it_ends_with_its_lifecycle_and_leaves_nothing_running() {
-    let running = start(SimulatorConfig::default()).await;
-    running.post(&hello(false)).await;
-    let report = running.lifecycle.shutdown(Duration::from_secs(5)).await;
-    assert!(report.is_clean(), "{report:?}");
-    assert!(
-        tokio::net::TcpStream::connect(running.simulator.local_addr())
-            .await
-            .is_err()
-    );
-
-    let other = start(SimulatorConfig::default()).await;
-    let address = other.simulator.local_addr();
-    other.simulator.stop().await;
-    assert!(other.lifecycle.running().is_empty());
+async fn it_leaves_nothing_running_when_stopped_or_dropped() {
+    let stopped = start(SimulatorConfig::default()).await;
+    let address = stopped.simulator.local_addr();
+    stopped.post(&hello(false)).await;
+    stopped.simulator.stop().await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+
+    let dropped = start(SimulatorConfig::default()).await;
+    let address = dropped.simulator.local_addr();
+    drop(dropped);
+    // The task is aborted, which the runtime does at its next opportunity.
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_sent_the_answer_is_an_enveloped_error() {
+    let running = start(SimulatorConfig::default()).await;
+    let deep = "[".repeat(100_000);
+    let bodies: [&[u8]; 9] = [
+        b"",
+        b"null",
+        b"[]",
+        b"\xff\xfe\x00",
+        b"{\"model\":{}}",
+        deep.as_bytes(),
+        b"{\"model\":\"claude-opus-5-5\",\"max_tokens\":1e99,\"messages\":1}",
+        b"{\"model\":\"claude-opus-5-5\",\"max_tokens\":1,\"messages\":[[]]}",
+        b"{\"model\":\"claude-opus-5-5\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":[]}]}]}",
+    ];
+    for body in bodies {
+        for path in ["/v1/messages", "/v1/messages/count_tokens"] {
+            let answer = running.send("POST", path, HEADERS, body).await;
+            let shown = String::from_utf8_lossy(&body[..body.len().min(80)]);
+            assert_eq!(answer.status, 400, "{path} {shown}");
+            assert_eq!(answer.error().0, "invalid_request_error", "{path} {shown}");
+        }
+    }
+    assert_eq!(running.post(&hello(false)).await.status, 200);
 }

@@ -100,7 +100,7 @@ pub(super) struct AgentArgs {
     /// The folder to work in; nothing outside of it is read or written
     #[arg(long, value_name = "DIR")]
     pub(super) workspace: Option<PathBuf>,
-    /// Go on with this session (its id, or the first characters of it)
+    /// Go on with this session (its id, or the beginning or end of it)
     #[arg(long, value_name = "ID")]
     pub(super) session: Option<String>,
     /// The model to ask
@@ -195,7 +195,7 @@ pub(super) enum SessionsCommand {
     /// Show the conversation of a session
     #[command(after_help = "Example:\n  claude-agent sessions show 0199a1b2")]
     Show {
-        /// The session's id, or the first characters of it
+        /// The session's id, or the beginning or end of it
         id: String,
         #[command(flatten)]
         output: DataOutput,
@@ -216,7 +216,7 @@ pub(super) enum SessionsCommand {
         after_help = "Example:\n  claude-agent sessions export 0199a1b2 --format markdown --to session.md"
     )]
     Export {
-        /// The session's id, or the first characters of it
+        /// The session's id, or the beginning or end of it
         id: String,
         /// What to write
         #[arg(long, default_value = "markdown")]
@@ -228,7 +228,7 @@ pub(super) enum SessionsCommand {
     /// Copy a session, so that the copy can go another way
     #[command(after_help = "Example:\n  claude-agent sessions fork 0199a1b2 --at 4")]
     Fork {
-        /// The session's id, or the first characters of it
+        /// The session's id, or the beginning or end of it
         id: String,
         /// Copy the messages up to this number; all when left out
         #[arg(long, value_name = "SEQ")]
@@ -239,7 +239,7 @@ pub(super) enum SessionsCommand {
     /// Give a session another title
     #[command(after_help = "Example:\n  claude-agent sessions rename 0199a1b2 \"Release notes\"")]
     Rename {
-        /// The session's id, or the first characters of it
+        /// The session's id, or the beginning or end of it
         id: String,
         /// The new title
         title: String,
@@ -247,7 +247,7 @@ pub(super) enum SessionsCommand {
     /// Delete a session and all of its messages
     #[command(after_help = "Example:\n  claude-agent sessions delete 0199a1b2 --yes")]
     Delete {
-        /// The session's id, or the first characters of it
+        /// The session's id, or the beginning or end of it
         id: String,
         /// Do not ask
         #[arg(long)]

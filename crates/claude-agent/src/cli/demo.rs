@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use agent_config::Sources;
 use agent_config::environment::Environment;
-use agent_performance::lifecycle::Lifecycle;
 use agent_simulator::{Latency, Simulator, SimulatorConfig};
 
 use super::exit::Exit;
@@ -40,12 +39,11 @@ pub(super) async fn execute(quiet: bool) -> Result<Exit, Failure> {
     let workspace = folder.path().join("workspace");
     lay_out(&workspace).map_err(unusable)?;
 
-    let lifecycle = Lifecycle::new();
     let config = SimulatorConfig {
         token_delay: Latency::Fixed(TOKEN_DELAY),
         ..SimulatorConfig::default()
     };
-    let simulator = Simulator::bind(config, &lifecycle).await?;
+    let simulator = Simulator::bind(config).await?;
     if !quiet {
         introduce(&workspace);
     }
@@ -66,7 +64,7 @@ fn introduce(workspace: &Path) {
         "{bold}A sample task on a sample folder. Answers are simulated: no Claude, no key, no network.{reset}"
     ));
     output::note(&format!("{dim}folder {}{reset}", workspace.display()));
-    output::note(&format!("{bold}❯ {TASK}{reset}\n"));
+    output::note(&format!("{bold}❯ {TASK}{reset}"));
 }
 
 /// The real agent with the configuration's defaults, and nothing of the user's own: neither key nor sessions.

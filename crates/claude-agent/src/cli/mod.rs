@@ -8,11 +8,13 @@ mod demo;
 mod exit;
 mod failure;
 mod logging;
+mod markdown;
 mod output;
 mod run;
 mod sessions;
 mod signals;
 mod simulate;
+mod styled;
 
 use std::ffi::OsString;
 use std::future::Future;

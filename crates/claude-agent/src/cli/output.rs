@@ -143,7 +143,11 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
 
 /// What is left out below a cut text.
 pub(super) fn more_lines(count: usize) -> String {
-    if count == 1 { "… 1 more line".to_owned() } else { format!("… {count} more lines") }
+    if count == 1 {
+        "… 1 more line".to_owned()
+    } else {
+        format!("… {count} more lines")
+    }
 }
 
 /// The mark in front of a step of a plan.
@@ -153,6 +157,12 @@ pub(super) fn plan_mark(status: PlanStatus) -> char {
         PlanStatus::InProgress => '▶',
         PlanStatus::Completed => '☑',
     }
+}
+
+/// Columns that text may use: one less than the terminal has, and no more than can be read well.
+pub(super) fn columns() -> usize {
+    let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
+    width.saturating_sub(1).clamp(20, 120)
 }
 
 /// Styles for standard error; all empty when it is not a terminal, so that logs stay clean.

@@ -1,6 +1,5 @@
 //! `simulate`: the simulated Messages API alone, until it is interrupted.
 
-use agent_performance::lifecycle::Lifecycle;
 use agent_simulator::{Exposure, FaultSpec, Scenario, Simulator, SimulatorConfig, SimulatorError};
 
 use super::args::SimulateArgs;
@@ -40,8 +39,7 @@ pub(super) async fn execute(args: SimulateArgs, quiet: bool) -> Result<Exit, Fai
         ..SimulatorConfig::default()
     };
     let mut interrupts = Interrupts::listen()?;
-    let lifecycle = Lifecycle::new();
-    let simulator = Simulator::bind(config, &lifecycle).await?;
+    let simulator = Simulator::bind(config).await?;
     output::line(&format!("simulated Messages API on {}", simulator.base_url()))?;
     if !quiet {
         output::note(&format!(

@@ -27,17 +27,36 @@ impl Terminal {
             machine.data().display(),
         );
         let workspace = machine.workspace();
-        let arguments =
-            ["-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "30", "-c", workspace.to_str().unwrap(), &command];
+        let arguments = [
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            "100",
+            "-y",
+            "30",
+            "-c",
+            workspace.to_str().unwrap(),
+            &command,
+        ];
         terminal.tmux(&arguments);
         terminal.wait_for("ask for something");
         terminal
     }
 
     fn tmux(&self, arguments: &[&str]) -> String {
-        let output =
-            Command::new("tmux").env("LANG", "C.UTF-8").args(["-u", "-S", &self.socket]).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new("tmux")
+            .env("LANG", "C.UTF-8")
+            .args(["-u", "-S", &self.socket])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -54,6 +73,12 @@ impl Terminal {
         self.tmux(&["capture-pane", "-p", "-J", "-S", "-"])
     }
 
+    /// Waits for a question, and until it takes an answer.
+    fn wait_for_question(&self) {
+        self.wait_for("[y] once");
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+
     fn wait_for(&self, text: &str) {
         let mut last = String::new();
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -68,7 +93,10 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        Command::new("tmux").args(["-S", &self.socket, "kill-server"]).output().ok();
+        Command::new("tmux")
+            .args(["-S", &self.socket, "kill-server"])
+            .output()
+            .ok();
     }
 }
 
@@ -83,11 +111,23 @@ fn a_question_is_answered_with_tools_and_the_picture_is_clean() {
     terminal.wait_for("forty-two");
     terminal.wait_for("ask for something");
     let text = terminal.text();
-    assert_eq!(text.matches("❯ Read notes.txt").count(), 1, "the prompt stands there once:\n{text}");
-    assert_eq!(text.matches("ask for something").count(), 1, "no remains of earlier frames:\n{text}");
+    assert_eq!(
+        text.matches("❯ Read notes.txt").count(),
+        1,
+        "the prompt stands there once:\n{text}"
+    );
+    assert_eq!(
+        text.matches("ask for something").count(),
+        1,
+        "no remains of earlier frames:\n{text}"
+    );
     terminal.key("C-d");
     terminal.wait_for("CHAT-EXIT-0");
-    assert!(terminal.text().contains("--session"), "it says how to go on:\n{}", terminal.text());
+    assert!(
+        terminal.text().contains("--session"),
+        "it says how to go on:\n{}",
+        terminal.text()
+    );
 }
 
 #[test]
@@ -98,12 +138,37 @@ fn an_edit_asks_first_and_is_done_after_yes() {
     let terminal = Terminal::start(&machine, &simulator, "");
     terminal.send("Replace 'Helo' with 'Hello' in hello.txt");
     terminal.key("Enter");
-    terminal.wait_for("[y] once");
-    assert_eq!(machine.read("hello.txt"), "Helo\n", "nothing is done before the answer");
-    assert!(terminal.text().contains("+Hello"), "the diff is shown:\n{}", terminal.text());
+    terminal.wait_for_question();
+    assert_eq!(
+        machine.read("hello.txt"),
+        "Helo\n",
+        "nothing is done before the answer"
+    );
+    assert!(
+        terminal.text().contains("+Hello"),
+        "the diff is shown:\n{}",
+        terminal.text()
+    );
     terminal.key("y");
     wait_until("the edit", || machine.read("hello.txt") == "Hello\n");
     terminal.wait_for("ask for something");
+}
+
+#[test]
+fn what_was_being_typed_when_a_question_came_up_is_no_answer() {
+    let machine = Machine::new();
+    let simulator = Simulator::start(&["--fault", "latency=fixed:700ms"]);
+    let terminal = Terminal::start(&machine, &simulator, "");
+    terminal.send("Run `touch made-it`");
+    terminal.key("Enter");
+    // Typed all the time, until well after the question is there.
+    for _ in 0..15 {
+        terminal.send("y");
+        std::thread::sleep(std::time::Duration::from_millis(60));
+    }
+    let early = exists(&machine.workspace().join("made-it"));
+    terminal.wait_for("[y] once");
+    assert!(!early && !exists(&machine.workspace().join("made-it")));
 }
 
 #[test]
@@ -113,7 +178,7 @@ fn no_means_no() {
     let terminal = Terminal::start(&machine, &simulator, "");
     terminal.send("Run `touch made-it`");
     terminal.key("Enter");
-    terminal.wait_for("[y] once");
+    terminal.wait_for_question();
     terminal.key("n");
     terminal.wait_for("ask for something");
     assert!(!exists(&machine.workspace().join("made-it")));

@@ -24,7 +24,8 @@ fn run_with(faults: &[&str]) -> Value {
     let mut command = machine.against(&simulator, &["run", "--output-format", "json", "Read fact.txt"]);
     command.envs(TIMERS.iter().copied());
     let output = finish(&mut command);
-    let value: Value = serde_json::from_str(&stdout(&output)).unwrap_or_else(|error| panic!("{faults:?}: {error}: {output:?}"));
+    let value: Value = serde_json::from_str(&stdout(&output))
+        .unwrap_or_else(|error| panic!("{faults:?}: {error}: {output:?}"));
     let outcome = value["outcome"].as_str().unwrap();
     let code = match outcome {
         "done" => 0,
@@ -40,7 +41,13 @@ fn run_with(faults: &[&str]) -> Value {
 fn heals(faults: &[&str]) {
     let value = run_with(faults);
     assert_eq!(value["outcome"], "done", "{faults:?}: {value}");
-    assert!(value["text"].as_str().unwrap().contains("the canary sings at dawn"), "{faults:?}: {value}");
+    assert!(
+        value["text"]
+            .as_str()
+            .unwrap()
+            .contains("the canary sings at dawn"),
+        "{faults:?}: {value}"
+    );
 }
 
 /// A lasting fault: the run ends with an error that says what to do.
@@ -49,7 +56,10 @@ fn fails(faults: &[&str], outcome: &str, kind: &str) {
     assert_eq!(value["outcome"], outcome, "{faults:?}: {value}");
     assert_eq!(value["error"]["kind"], kind, "{faults:?}: {value}");
     assert!(!value["error"]["message"].as_str().unwrap().is_empty());
-    assert!(!value["error"]["advice"].as_str().unwrap().is_empty(), "{faults:?}: {value}");
+    assert!(
+        !value["error"]["advice"].as_str().unwrap().is_empty(),
+        "{faults:?}: {value}"
+    );
 }
 
 #[test]
@@ -70,7 +80,13 @@ fn passing_faults_before_the_answer_heal() {
 
 #[test]
 fn passing_faults_in_the_middle_of_an_answer_heal() {
-    for fault in ["reset-mid*1", "truncate*1", "malformed*1", "pings*1", "trickle=2ms*1"] {
+    for fault in [
+        "reset-mid*1",
+        "truncate*1",
+        "malformed*1",
+        "pings*1",
+        "trickle=2ms*1",
+    ] {
         heals(&[fault]);
     }
 }

@@ -7,6 +7,7 @@
     reason = "tests start processes, read small files and stop at the first surprise"
 )]
 
+mod badinput;
 mod chat;
 mod config;
 mod demo;
@@ -17,3 +18,4 @@ mod run;
 mod sessions;
 mod simulate;
 mod support;
+mod terminal;

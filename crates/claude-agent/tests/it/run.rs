@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::{
-    Machine, Simulator, events, exists, expect_code, finish, finish_child, of_type, stderr, stdout, wait_until,
+    Machine, Simulator, events, exists, expect_code, finish, finish_child, of_type, stderr, stdout,
+    wait_until,
 };
 
 /// A small real checkout with something to find, to fix and to run.
@@ -15,9 +16,19 @@ fn checkout(machine: &Machine) {
     machine.write("README.md", "# Greeter\n\nTODO: say more\n");
     machine.write("hello.py", "print('Helo, world')\n");
     machine.write("test.sh", "grep -q 'Hello' hello.py && echo 'all tests passed'\n");
-    for arguments in [&["init", "-q"][..], &["add", "."], &["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x"]]
-    {
-        assert!(Command::new("git").current_dir(machine.workspace()).args(arguments).status().unwrap().success());
+    for arguments in [
+        &["init", "-q"][..],
+        &["add", "."],
+        &["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x"],
+    ] {
+        assert!(
+            Command::new("git")
+                .current_dir(machine.workspace())
+                .args(arguments)
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 }
 
@@ -31,33 +42,64 @@ fn a_task_reads_searches_edits_and_runs_in_a_real_checkout_and_the_session_goes_
 
     let workspace = machine.workspace();
     let workspace = workspace.to_str().unwrap();
-    let output =
-        finish(&mut machine.against(&simulator, &["run", "--output-format", "stream-json", "--workspace", workspace, TASK]));
+    let output = finish(&mut machine.against(
+        &simulator,
+        &[
+            "run",
+            "--output-format",
+            "stream-json",
+            "--workspace",
+            workspace,
+            TASK,
+        ],
+    ));
     let first = events(&expect_code(&output, 0));
     assert_eq!(machine.read("hello.py"), "print('Hello, world')\n");
-    let used: Vec<&str> =
-        of_type(&first, "tool_finished").iter().map(|event| event["name"].as_str().unwrap()).collect();
+    let used: Vec<&str> = of_type(&first, "tool_finished")
+        .iter()
+        .map(|event| event["name"].as_str().unwrap())
+        .collect();
     for tool in ["read_file", "grep", "edit_file", "bash"] {
         assert!(used.contains(&tool), "{tool} in {used:?}");
     }
     let last = first.last().unwrap();
-    assert!(last["text"].as_str().unwrap().contains("all tests passed"), "{last}");
+    assert!(
+        last["text"].as_str().unwrap().contains("all tests passed"),
+        "{last}"
+    );
 
     let session = last["session_id"].as_str().unwrap();
     let shown = expect_code(&finish(&mut machine.command(&["sessions", "show", session])), 0);
-    assert!(shown.contains("Helo") && shown.contains("all tests passed"), "{shown}");
+    assert!(
+        shown.contains("Helo") && shown.contains("all tests passed"),
+        "{shown}"
+    );
 
     let again = finish(&mut machine.against(
         &simulator,
-        &["run", "--output-format", "stream-json", "--session", session, "Read hello.py"],
+        &[
+            "run",
+            "--output-format",
+            "stream-json",
+            "--session",
+            session,
+            "Read hello.py",
+        ],
     ));
     let second = events(&expect_code(&again, 0));
     assert_eq!(second[0]["resumed"], true);
     assert_eq!(second[0]["session_id"], session);
-    assert!(second.last().unwrap()["text"].as_str().unwrap().contains("Hello"), "{second:?}");
+    assert!(
+        second.last().unwrap()["text"].as_str().unwrap().contains("Hello"),
+        "{second:?}"
+    );
     let stored = of_type(&second, "message_stored");
     let before = of_type(&first, "message_stored").len() as u64;
-    assert_eq!(stored[0]["seq"], before + 1, "the second run goes on where the first ended");
+    assert_eq!(
+        stored[0]["seq"],
+        before + 1,
+        "the second run goes on where the first ended"
+    );
 }
 
 #[test]
@@ -71,13 +113,18 @@ fn events_come_in_the_documented_order() {
     assert_eq!(events.last().unwrap()["type"], "finished");
     assert_eq!(of_type(&events, "finished").len(), 1);
     let ids = |kind: &str| -> Vec<Value> {
-        let mut ids: Vec<Value> = of_type(&events, kind).iter().map(|event| event["id"].clone()).collect();
+        let mut ids: Vec<Value> = of_type(&events, kind)
+            .iter()
+            .map(|event| event["id"].clone())
+            .collect();
         ids.sort_by_key(Value::to_string);
         ids
     };
     assert_eq!(ids("tool_requested"), ids("tool_finished"));
-    let seqs: Vec<u64> =
-        of_type(&events, "message_stored").iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+    let seqs: Vec<u64> = of_type(&events, "message_stored")
+        .iter()
+        .map(|event| event["seq"].as_u64().unwrap())
+        .collect();
     assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
 }
 
@@ -140,7 +187,12 @@ fn what_the_policy_refuses_is_not_done_and_the_exit_code_says_so() {
     let machine = Machine::new();
     checkout(&machine);
     let simulator = Simulator::start(&[]);
-    let arguments = ["run", "--permission-mode", "deny", "Replace 'Helo' with 'Hello' in hello.py"];
+    let arguments = [
+        "run",
+        "--permission-mode",
+        "deny",
+        "Replace 'Helo' with 'Hello' in hello.py",
+    ];
     let output = finish(&mut machine.against(&simulator, &arguments));
     expect_code(&output, 4);
     assert_eq!(machine.read("hello.py"), "print('Helo, world')\n");
@@ -161,11 +213,22 @@ fn control_files_are_refused_without_a_person_also_when_they_do_not_exist() {
 fn nothing_outside_of_the_workspace_is_read() {
     let machine = Machine::new();
     std::fs::write(machine.home().join("secret.txt"), "canary-7261").unwrap();
-    std::os::unix::fs::symlink(machine.home().join("secret.txt"), machine.workspace().join("link.txt")).unwrap();
+    std::os::unix::fs::symlink(
+        machine.home().join("secret.txt"),
+        machine.workspace().join("link.txt"),
+    )
+    .unwrap();
     let simulator = Simulator::start(&[]);
     for path in ["../home/secret.txt", "link.txt"] {
-        let output = finish(&mut machine.against(&simulator, &["run", "--output-format", "stream-json", &format!("Read {path}")]));
-        assert!(!stdout(&output).contains("canary-7261"), "{path}: {}", stdout(&output));
+        let output = finish(&mut machine.against(
+            &simulator,
+            &["run", "--output-format", "stream-json", &format!("Read {path}")],
+        ));
+        assert!(
+            !stdout(&output).contains("canary-7261"),
+            "{path}: {}",
+            stdout(&output)
+        );
     }
 }
 
@@ -203,7 +266,11 @@ fn missing_keys_and_unreachable_servers_say_what_to_do() {
     let machine = Machine::new();
     let no_key = finish(&mut machine.command(&["run", "Look around"]));
     expect_code(&no_key, 8);
-    assert!(stderr(&no_key).contains("ANTHROPIC_API_KEY"), "{}", stderr(&no_key));
+    assert!(
+        stderr(&no_key).contains("ANTHROPIC_API_KEY"),
+        "{}",
+        stderr(&no_key)
+    );
 
     let nobody = finish(
         machine
@@ -221,7 +288,14 @@ fn the_key_never_appears() {
     let machine = Machine::new();
     machine.write("a.txt", "text");
     let simulator = Simulator::start(&[]);
-    let arguments = ["run", "--output-format", "stream-json", "--log-level", "trace", "Read a.txt then run `env`"];
+    let arguments = [
+        "run",
+        "--output-format",
+        "stream-json",
+        "--log-level",
+        "trace",
+        "Read a.txt then run `env`",
+    ];
     let output = finish(&mut machine.against(&simulator, &arguments));
     let written = format!("{}{}", stdout(&output), stderr(&output));
     assert!(written.contains("PATH="), "env really ran: {written}");
@@ -233,7 +307,15 @@ fn an_interrupt_stops_the_run_and_the_session_goes_on() {
     let machine = Machine::new();
     let simulator = Simulator::start(&[]);
     let mut child = machine
-        .against(&simulator, &["run", "--output-format", "stream-json", "Run `sleep 30; touch late`"])
+        .against(
+            &simulator,
+            &[
+                "run",
+                "--output-format",
+                "stream-json",
+                "Run `sleep 30; touch late`",
+            ],
+        )
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -249,7 +331,10 @@ fn an_interrupt_stops_the_run_and_the_session_goes_on() {
         assert!(child.try_wait().unwrap().is_none(), "the run ended early");
         sleeping()
     });
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     let output = finish_child(child);
     let told = events(&expect_code(&output, 130));
     let last = told.last().unwrap();

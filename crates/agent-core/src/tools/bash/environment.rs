@@ -30,9 +30,15 @@ const PASSED: [&str; 24] = [
     "XDG_RUNTIME_DIR",
 ];
 
-/// Set always: nobody watches, so nothing may page, colour, or wait for an answer.
-const SET: [(&str, &str); 5] = [
+/// Set always: nobody watches, so nothing may page, colour, or wait for an answer. And looking must stay looking: a
+/// repository's own configuration could make even `git status` start a program (its file system monitor), and writing
+/// the index back would run a hook. What is set here wins over that configuration.
+const SET: [(&str, &str); 9] = [
     ("CI", "true"),
+    ("GIT_CONFIG_COUNT", "1"),
+    ("GIT_CONFIG_KEY_0", "core.fsmonitor"),
+    ("GIT_CONFIG_VALUE_0", "false"),
+    ("GIT_OPTIONAL_LOCKS", "0"),
     ("GIT_PAGER", "cat"),
     ("GIT_TERMINAL_PROMPT", "0"),
     ("PAGER", "cat"),
@@ -93,6 +99,10 @@ mod tests {
             names,
             [
                 "CI",
+                "GIT_CONFIG_COUNT",
+                "GIT_CONFIG_KEY_0",
+                "GIT_CONFIG_VALUE_0",
+                "GIT_OPTIONAL_LOCKS",
                 "GIT_PAGER",
                 "GIT_TERMINAL_PROMPT",
                 "HOME",

@@ -69,6 +69,21 @@ async fn secrets_and_the_terminal_are_out_of_reach() {
 }
 
 #[tokio::test]
+async fn looking_at_a_hostile_repository_starts_none_of_its_programs() {
+    let bench = Bench::new();
+    let made = run(
+        &bench,
+        "git init -q . && printf '#!/bin/sh\ntouch ran' > trap && chmod +x trap && cp trap .git/hooks/post-index-change \
+         && git config core.fsmonitor ./trap && touch a && git add a && touch a && rm -f ran",
+    )
+    .await;
+    Bench::works(made);
+    let text = Bench::works(run(&bench, "git status --short").await);
+    assert!(text.contains("A  a"), "{text}");
+    assert!(!bench.path("ran").exists());
+}
+
+#[tokio::test]
 async fn a_gigabyte_of_output_keeps_head_and_tail() {
     let bench = Bench::new();
     let before = resident_kib();

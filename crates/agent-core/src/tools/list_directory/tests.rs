@@ -47,6 +47,35 @@ async fn a_large_folder_is_shown_in_part() {
 }
 
 #[tokio::test]
+async fn few_entries_with_long_names_are_bounded_too() {
+    let bench = Bench::with_limits(ToolLimits {
+        max_output: 4000,
+        ..ToolLimits::default()
+    });
+    for at in 0..20 {
+        symlink("x".repeat(1000), bench.path(&format!("link{at}"))).expect("a link");
+        bench.file(&format!("{at}{}", "y".repeat(240)), "");
+    }
+    let result = bench.call("list_directory", json!({})).await;
+    assert!(
+        result.truncated && result.content.len() < 4200,
+        "{}",
+        result.content.len()
+    );
+    let result = bench.call("glob", json!({"pattern": "*"})).await;
+    assert!(
+        result.truncated && result.content.len() < 4200,
+        "{}",
+        result.content.len()
+    );
+    assert!(
+        result.content.contains("only the first 16 are shown"),
+        "{}",
+        result.content
+    );
+}
+
+#[tokio::test]
 async fn denied_paths_are_not_shown() {
     let bench = Bench::new();
     bench.file("open", "").file("secret", "");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{LiveOutput, Spec, run};
+use super::{Held, LiveOutput, Spec, open, run, spawn};
 use crate::tools::testing::{content, is_alive};
 
 /// Where the stand-in for the agent works; set only for the process that the test below starts.
@@ -61,6 +61,30 @@ fn children_die_with_an_agent_that_is_killed() {
     agent.wait().expect("reaped");
     for pid in pids {
         wait_until(|| (!is_alive(pid)).then_some(()));
+    }
+}
+
+#[tokio::test]
+async fn nothing_runs_before_its_watcher_knows_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let environment = BTreeMap::new();
+    let spec = Spec {
+        program: "/bin/sh",
+        arguments: &["-c", "echo began > began"],
+        folder: folder.path(),
+        environment: &environment,
+        timeout: Duration::from_secs(30),
+        max_output: 100,
+    };
+    for watched in [false, true] {
+        let Held { mut child, gate, .. } = spawn(&spec).expect("it starts");
+        if watched {
+            open(gate);
+        } else {
+            drop(gate);
+        }
+        child.inner_mut().wait().await.expect("it ends");
+        assert_eq!(folder.path().join("began").exists(), watched);
     }
 }
 

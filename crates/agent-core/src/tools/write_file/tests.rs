@@ -41,6 +41,40 @@ async fn a_file_that_changed_since_it_was_read_is_not_replaced() {
     Bench::works(bench.call("write_file", input).await);
 }
 
+#[tokio::test]
+async fn what_stands_for_a_secret_never_takes_its_place() {
+    let bench = Bench::new();
+    let secret = "key = \"sk-ant-api03-0123456789abcdef\"\nport = 1\n";
+    bench.file("hidden.toml", secret).file("plain.rs", "fn a() {}\n");
+    let write = |path: &str, content: &str| json!({"path": path, "content": content});
+    let copied = "key = \"[redacted]\"\nport = 2\n";
+    let edit = |new: &str| json!({"path": "hidden.toml", "old_string": "port = 1", "new_string": new});
+    for (tool, input) in [
+        ("write_file", write("hidden.toml", copied)),
+        ("edit_file", edit("port = 2\nold = \"[redacted]\"")),
+    ] {
+        let error = Bench::fails(bench.call(tool, input).await);
+        assert!(
+            error.contains("holds secrets") && error.contains("edit_file"),
+            "{error}"
+        );
+        assert_eq!(bench.content("hidden.toml"), secret.as_bytes());
+    }
+    // The word itself is no secret.
+    Bench::works(
+        bench
+            .call("write_file", write("plain.rs", "let a = \"[redacted]\";\n"))
+            .await,
+    );
+    Bench::works(
+        bench
+            .call("write_file", write("plain.rs", "let b = \"[redacted]\";\n"))
+            .await,
+    );
+    Bench::works(bench.call("edit_file", edit("port = 2")).await);
+    Bench::works(bench.call("write_file", write("hidden.toml", "port = 3\n")).await);
+}
+
 #[test]
 fn the_person_asked_sees_a_diff_against_the_file_as_it_is() {
     let bench = Bench::new();

@@ -1,7 +1,8 @@
 //! An agent of real parts around the scripted server, and runs whose events are checked as they are collected.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent_claude::client::{ClaudeClient, ClaudeConfig};
@@ -133,19 +134,8 @@ pub(crate) fn limits() -> RunLimits {
 }
 
 /// Reads all events and checks what every reader may count on.
-pub(crate) async fn collect(mut handle: TurnHandle) -> Ran {
-    let mut events = Vec::new();
-    let reading = async {
-        while let Some(event) = handle.events.recv().await {
-            events.push(event);
-        }
-    };
-    tokio::time::timeout(TOO_LONG, reading)
-        .await
-        .expect("the run hangs");
-    let finished = handle.join.await.unwrap();
-    check_order(&events, &finished);
-    Ran { events, finished }
+pub(crate) async fn collect(handle: TurnHandle) -> Ran {
+    collect_rest(Vec::new(), handle).await
 }
 
 /// Reads events until one is as wanted, and gives all of them.
@@ -262,4 +252,13 @@ pub(crate) fn policy(mode: PermissionMode, level: WhitelistLevel, interactive: b
         denied_paths: DeniedPaths::default(),
         interactive,
     }
+}
+
+/// A small file's text; empty when it is not there.
+pub(crate) fn read_small(path: impl AsRef<Path>) -> String {
+    let mut text = String::new();
+    if let Ok(file) = std::fs::File::open(path) {
+        file.take(4096).read_to_string(&mut text).unwrap();
+    }
+    text
 }

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// What the server does with one request.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub(crate) enum Reply {
 pub(crate) enum Piece {
     Event(Value),
     Wait(Duration),
+    /// Until the test says so.
+    Gate(Arc<Notify>),
     /// Nothing more comes, and the connection stays.
     Hang,
     /// The connection breaks.
@@ -115,6 +118,14 @@ fn ending(delta: Value, usage: Value) -> [Value; 2] {
     ]
 }
 
+/// The same stream, but `first` comes before it.
+pub(crate) fn after(first: Piece, reply: Reply) -> Reply {
+    match reply {
+        Reply::Stream(pieces) => Reply::Stream(std::iter::once(first).chain(pieces).collect()),
+        other => other,
+    }
+}
+
 /// The running server. It ends with its lifecycle.
 pub(crate) struct Server {
     pub(crate) url: String,
@@ -199,6 +210,7 @@ async fn serve(
                             .await?;
                     }
                     Piece::Wait(time) => tokio::time::sleep(time).await,
+                    Piece::Gate(gate) => gate.notified().await,
                     Piece::Hang => std::future::pending().await,
                     Piece::Break => return stream.shutdown().await,
                 }

@@ -105,7 +105,7 @@ impl Prepared for ScriptedCall {
         async move {
             let begin = Instant::now();
             match self.what.as_str() {
-                "panic" => panic!("as it was told"),
+                "panic" => std::panic::resume_unwind(Box::new("as it was told")),
                 "stubborn" => std::future::pending().await,
                 "hang" => {
                     context.cancel.cancelled().await;

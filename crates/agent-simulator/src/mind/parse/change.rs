@@ -7,11 +7,15 @@ use regex::Regex;
 use super::clause::{Clause, compile};
 use super::quotes::is_mark;
 use super::targets::{target, targets, trim};
+use crate::mind::files::shell_word;
 use crate::mind::step::{Step, Target};
 
 static REPLACE: LazyLock<Regex> = LazyLock::new(|| {
-    compile(r"(?i)\b(?:replace|change|rename|fix|swap|substitute|update|edit|correct|turn)\b")
+    compile(r"(?i)\b(?:replace|change|rename|move|fix|swap|substitute|update|edit|correct|turn)\b")
 });
+static MOVE: LazyLock<Regex> = LazyLock::new(|| compile(r"(?i)^(?:rename|move)\b"));
+static REMOVE: LazyLock<Regex> =
+    LazyLock::new(|| compile(r"(?i)^(?:delete|remove)\s+(?:the\s+)?(?:files?\s+)?"));
 /// Between the old text and the new.
 static WITH: LazyLock<Regex> =
     LazyLock::new(|| compile(r"(?i)\s+(?:with|by|to|into|for|as)\s+|\s*(?:->|=>|→)\s*"));
@@ -51,6 +55,17 @@ pub(super) fn replace(clause: Clause) -> Option<Step> {
         .iter()
         .rev()
         .find_map(|verb| pair(clause, &clause.text[verb.end()..]))?;
+    let old = match (old.as_str(), clause.found) {
+        ("it" | "them", Some(found)) => found.to_owned(),
+        _ => old,
+    };
+    if let (true, Some(Target::File(_)), Some(Target::File(_))) =
+        (MOVE.is_match(clause.text), target(&old), target(&new))
+    {
+        return Some(Step::Run {
+            command: Some(format!("mv {} {}", shell_word(&old), shell_word(&new))),
+        });
+    }
     let place = found
         .into_iter()
         .find(|target| target.name() != old && target.name() != new)
@@ -109,6 +124,28 @@ fn lead_then_mark(text: &str) -> bool {
         rest = &rest[lead.end()..];
     }
     rest.starts_with(is_mark)
+}
+
+/// "delete FILE": there is no tool for it, so it is a command, which the caller's permissions judge.
+pub(super) fn remove(clause: Clause) -> Option<Step> {
+    let verb = REMOVE.find(clause.text)?;
+    let words: Vec<&str> = clause.text[verb.end()..]
+        .split_whitespace()
+        .filter(|word| !matches!(trim(word), "and" | ""))
+        .collect();
+    let names: Option<Vec<String>> = words
+        .iter()
+        .map(
+            |word| match target(clause.quoted.literal(word).unwrap_or_else(|| trim(word))) {
+                Some(Target::File(path)) => Some(shell_word(&path)),
+                _ => None,
+            },
+        )
+        .collect();
+    let names = names.filter(|names| !names.is_empty())?;
+    Some(Step::Run {
+        command: Some(format!("rm {}", names.join(" "))),
+    })
 }
 
 /// "create FILE with TEXT", "write TEXT to FILE", "add TEXT to FILE".

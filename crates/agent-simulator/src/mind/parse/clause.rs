@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::Spoken;
 use super::change;
 use super::quotes::Quoted;
 use super::targets::{self, targets};
@@ -24,6 +25,12 @@ static REPORT: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 static RUN: LazyLock<Regex> = LazyLock::new(|| compile(r"(?i)^(?:run|execute|launch|test|build|compile)\b"));
+static ASK: LazyLock<Regex> = LazyLock::new(|| {
+    compile(concat!(
+        r"(?i)^(?:(?:which|what|list the|show(?: me)?(?: the)?) (?:files?|lines?) (?:that |which )?(?:contain|mention|have|use)s?|",
+        r"(?:check|see|verify|tell me|find out) (?:if|whether|that) (?:there (?:is|are))?)\b",
+    ))
+});
 static COUNT: LazyLock<Regex> = LazyLock::new(|| {
     compile(
         r"(?i)^(?:count|tell me how many|find out how many|see how many|check how many|how many|what is the number of)\b",
@@ -76,16 +83,17 @@ pub(super) fn compile(pattern: &str) -> Regex {
     Regex::new(pattern).expect("the pattern is a constant that the tests compile")
 }
 
-/// Reads one clause. `last` is the file that the task named last.
-pub(crate) fn read(clause: &str, quoted: &Quoted, last: Option<&Target>) -> Step {
-    let it = last.filter(|_| means_it(clause));
+/// Reads one clause.
+pub(crate) fn read(clause: &str, quoted: &Quoted, spoken: &Spoken) -> Step {
+    let it = spoken.file.as_ref().filter(|_| means_it(clause));
     let rules = [
-        undo, replace, report, run, write, count, find_files, look, files, search,
+        undo, replace, remove, report, run, ask, write, count, find_files, look, files, search,
     ];
     let input = Clause {
         text: clause,
         quoted,
-        it,
+        it: spoken.place.as_ref().or(it),
+        found: spoken.text.as_deref(),
     };
     rules
         .iter()
@@ -101,6 +109,8 @@ pub(super) struct Clause<'c> {
     pub(super) quoted: &'c Quoted,
     /// What "it" means, if the clause says it.
     pub(super) it: Option<&'c Target>,
+    /// What was searched for before, which "it" may mean as well.
+    pub(super) found: Option<&'c str>,
 }
 
 impl Clause<'_> {
@@ -129,6 +139,10 @@ fn undo(clause: Clause) -> Option<Step> {
 
 fn replace(clause: Clause) -> Option<Step> {
     change::replace(clause)
+}
+
+fn remove(clause: Clause) -> Option<Step> {
+    change::remove(clause)
 }
 
 fn write(clause: Clause) -> Option<Step> {
@@ -186,6 +200,12 @@ fn run(clause: Clause) -> Option<Step> {
             command: Some(command.trim_end_matches(['.', '!']).to_owned()),
         }),
     }
+}
+
+/// "Which files contain TODO?", "check whether there is a TODO in a.py".
+fn ask(clause: Clause) -> Option<Step> {
+    let asked = ASK.find(clause.text)?;
+    matches(clause, clause.text[asked.end()..].trim()).map(|(needle, scope)| Step::Search { needle, scope })
 }
 
 /// How a script of this name is started.

@@ -4,6 +4,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::quotes::Quoted;
+use super::targets;
+use crate::mind::step::Target;
+
 /// Ends of clauses whatever follows: lines, semicolons, sentences, numbers of a list.
 static HARD: LazyLock<Regex> =
     LazyLock::new(|| compile(r"[\n;]+|[.!?]+(?:\s+|$)|(?:^|\s)\d{1,2}[.)]\s+|(?:^|\n)\s*[-*•]\s+"));
@@ -12,6 +16,9 @@ static ENTRY: LazyLock<Regex> = LazyLock::new(|| compile(r"^\s*(?:\d{1,2}[.)]|[-
 /// Ends of clauses where a verb follows.
 static SOFT: LazyLock<Regex> =
     LazyLock::new(|| compile(r"\s*,\s*|\s+(?:and|then|&|plus)\s+|\s+[-–—]+>?\s+|\s*→\s*"));
+/// A file in front of the verb.
+static PLACE: LazyLock<Regex> =
+    LazyLock::new(|| compile(r"(?i)^(?:in|inside|within)\s+(?:the\s+)?(?:file\s+)?(\S+)(?:\s+|$)"));
 /// What may stand before the verb.
 static FILLER: LazyLock<Regex> = LazyLock::new(|| {
     compile(concat!(
@@ -26,7 +33,7 @@ static VERB: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)^(?:look|list|show|read|open|print|cat|display|view|see|examine|inspect|search|find|grep|locate|count|",
         r"replace|change|rename|fix|swap|substitute|update|edit|correct|turn|create|write|make|save|put|add|append|insert|",
         r"run|execute|launch|tell|report|summari[sz]e|explain|describe|say|undo|revert|check|verify|explore|survey|",
-        r"how many|what|where|which|generate|give|ls|delete|remove|test|build|compile|commit)\b",
+        r"how many|what|where|which|generate|give|ls|delete|remove|move|test|build|compile|commit)\b",
     ))
 });
 
@@ -47,6 +54,19 @@ pub(crate) fn clauses(text: &str) -> Vec<&str> {
         start = next;
     }
     clauses
+}
+
+/// "in hello.py, replace …": the file in front of a clause, and the rest of it.
+pub(crate) fn place<'t>(clause: &'t str, quoted: &Quoted) -> (Option<Target>, &'t str) {
+    let found = PLACE.captures(clause).and_then(|found| {
+        let name = targets::trim(found.get(1)?.as_str());
+        let target = targets::target(quoted.literal(name).unwrap_or(name))?;
+        Some((target, &clause[found.get(0)?.end()..]))
+    });
+    match found {
+        Some((target, rest)) => (Some(target), without_filler(rest)),
+        None => (None, clause),
+    }
 }
 
 fn soft<'t>(sentence: &'t str, clauses: &mut Vec<&'t str>) {
@@ -79,7 +99,15 @@ fn push<'t>(clause: &'t str, clauses: &mut Vec<&'t str>) {
             "thanks" | "thank you" | "please" | "there"
         )
     {
-        clauses.push(clause.trim_end());
+        let clause = clause.trim_end();
+        let polite = clause.len() - "please".len().min(clause.len());
+        let ends_politely =
+            clause.is_char_boundary(polite) && clause[polite..].eq_ignore_ascii_case("please");
+        clauses.push(if ends_politely {
+            clause[..polite].trim_end_matches([' ', ','])
+        } else {
+            clause
+        });
     }
 }
 

@@ -174,10 +174,21 @@ fn single_steps() {
         ),
         (
             "in hello.py replace 'a' with 'b'",
-            Step::NotUnderstood {
-                text: "in hello.py replace a with b".into(),
-            },
+            replace("a", "b", Some(file("hello.py")), false),
         ),
+        (
+            "In `hello.py`, change 'a' to 'b'.",
+            replace("a", "b", Some(file("hello.py")), false),
+        ),
+        ("Could you list the files in sub, please?", look(Some("sub"))),
+        ("Which files contain TODO?", search("TODO", None, None)),
+        (
+            "check if there is a TODO in hello.py",
+            search("TODO", Some("hello.py"), None),
+        ),
+        ("how many TODOs are there?", count("TODO", None, None)),
+        ("delete a.txt and `b c.txt`", run("rm a.txt 'b c.txt'")),
+        ("rename a.txt to b.txt", run("mv a.txt b.txt")),
         (
             "fix the greeting in hello.py (replace 'Helo' with 'Hello')",
             replace("Helo", "Hello", Some(file("hello.py")), false),
@@ -267,6 +278,13 @@ fn several_steps_keep_their_order_and_know_what_it_is() {
             read(&["greet.py"]),
             run("python3 greet.py"),
             measure(Unit::Lines, vec![file("greet.py")]),
+        ]
+    );
+    assert_eq!(
+        steps("Find the word later and replace it with 'sooner' in notes.txt"),
+        [
+            search("later", None, None),
+            replace("later", "sooner", Some(file("notes.txt")), false)
         ]
     );
     assert_eq!(

@@ -3,9 +3,9 @@
 
 mod editor;
 mod history;
-mod markdown;
+
 mod screen;
-mod styled;
+
 mod terminal;
 mod view;
 
@@ -20,19 +20,19 @@ use futures_util::StreamExt;
 
 use self::editor::{Edited, Editor};
 use self::history::History;
-use self::styled::{Colour, Line, Style};
 use self::terminal::Terminal;
 use self::view::View;
 use super::args::ChatArgs;
 use super::exit::Exit;
 use super::signals::Interrupts;
+use super::styled::{Colour, Line, Style};
 use super::{Failure, output};
 use crate::app::{App, Presence};
 
 /// Two presses of Ctrl-C within this time quit.
 const QUIT_WINDOW: Duration = Duration::from_secs(2);
 
-/// A question takes no answer before it could be read: what was being typed when it came up must not be a yes.
+/// A question takes an answer only after this long without a key: what was being typed when it came up must not be a yes.
 const SETTLE: Duration = Duration::from_millis(400);
 
 /// How often the spinner turns. Nothing is drawn while nothing runs.
@@ -157,7 +157,7 @@ struct Chat<'a> {
     terminal: Terminal,
     running: Option<Running>,
     interrupted: Option<Instant>,
-    /// The question that waits for an answer, and since when it is shown.
+    /// The question that waits for an answer, and since when no key came that it did not take.
     asked: Option<(ApprovalId, Instant)>,
     ticks: usize,
 }
@@ -221,12 +221,19 @@ impl Chat<'_> {
         Flow::Continue
     }
 
-    /// While an approval waits, keys answer it and nothing else: a prompt typed blindly must not approve by accident,
-    /// so only the three letters count.
+    /// While an approval waits, keys answer it and nothing else.
     fn answer_approval(&mut self, key: KeyEvent) -> bool {
         let (Some(pending), Some(running)) = (self.view.pending(), &self.running) else {
             return false;
         };
+        match &mut self.asked {
+            Some((id, quiet)) if *id == pending.id && quiet.elapsed() >= SETTLE => {}
+            Some((_, quiet)) => {
+                *quiet = Instant::now();
+                return true;
+            }
+            None => return true,
+        }
         let answer = match key.code {
             KeyCode::Char('y') => ApprovalAnswer::AllowOnce,
             KeyCode::Char('a') => ApprovalAnswer::AllowForSession,

@@ -6,10 +6,10 @@ use std::time::Duration;
 use agent_core::{AgentEvent, ApprovalId, Finished, Outcome, PlanItem};
 
 use super::editor::Editor;
-use super::markdown;
 use super::screen::Frame;
-use super::styled::{Colour, Line, Style, columns};
+use crate::cli::markdown;
 use crate::cli::output;
+use crate::cli::styled::{Colour, Line, Style, columns};
 
 /// Rows of a tool's output that a card shows; the session keeps more.
 const CARD_ROWS: usize = 6;
@@ -505,7 +505,10 @@ fn boxed(text: &str, limit: usize, width: usize, style: impl Fn(&str) -> Style) 
     }
     let rest = text.lines().count().saturating_sub(limit);
     if rest > 0 {
-        rows.push(Line::styled(format!("  │ {}", output::more_lines(rest)), Style::DIM));
+        rows.push(Line::styled(
+            format!("  │ {}", output::more_lines(rest)),
+            Style::DIM,
+        ));
     }
     rows
 }

@@ -136,7 +136,7 @@ async fn watch(handle: TurnHandle, mut printer: Printer, mut approver: Approver)
 
 /// One of the three output formats.
 enum Printer {
-    Text(TextPrinter),
+    Text(Box<TextPrinter>),
     Json,
     StreamJson,
 }
@@ -144,7 +144,7 @@ enum Printer {
 impl Printer {
     fn new(format: RunFormat, quiet: bool) -> Self {
         match format {
-            RunFormat::Text => Self::Text(TextPrinter::new(quiet)),
+            RunFormat::Text => Self::Text(Box::new(TextPrinter::new(quiet))),
             RunFormat::Json => Self::Json,
             RunFormat::StreamJson => Self::StreamJson,
         }

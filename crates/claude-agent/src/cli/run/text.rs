@@ -2,8 +2,9 @@
 
 use agent_core::{AgentEvent, Finished, Outcome, PlanItem};
 
-use crate::cli::Failure;
 use crate::cli::output::{self, Style, visible};
+use crate::cli::styled::Line;
+use crate::cli::{Failure, markdown};
 
 /// Lines of a tool's output that are shown; the session keeps more.
 const PREVIEW_LINES: usize = 4;
@@ -20,8 +21,8 @@ pub(super) struct TextPrinter {
     style: Style,
     streams: bool,
     tells: bool,
-    /// Whether the cursor stands behind an unfinished line of the answer.
-    mid_line: bool,
+    /// The part of the answer that later text could still change; shown when its paragraph ends.
+    answer: String,
     /// Calls that have not finished: id and summary.
     calls: Vec<(String, String)>,
     /// The call whose head was the last line told: its output may follow.
@@ -37,7 +38,7 @@ impl TextPrinter {
             style: Style::for_notes(),
             streams: output::is_terminal(),
             tells: !quiet,
-            mid_line: false,
+            answer: String::new(),
             calls: Vec::new(),
             open_head: None,
             plan: Vec::new(),
@@ -55,11 +56,13 @@ impl TextPrinter {
         } = self.style;
         match event {
             AgentEvent::TextDelta { text } if self.streams => {
-                let text = visible(text);
-                output::raw(&text)?;
-                if let Some(last) = text.chars().last() {
-                    self.mid_line = last != '\n';
-                }
+                self.answer.push_str(text);
+                let finished = markdown::finished_prefix(&self.answer);
+                self.show_answer(finished)?;
+            }
+            AgentEvent::ToolRequested { .. } | AgentEvent::Finished(_) if !self.answer.is_empty() => {
+                self.show_answer(self.answer.len())?;
+                return self.show(event);
             }
             // The plan itself is shown when it changes; that it was changed is no news beside it.
             AgentEvent::ToolRequested { name, .. } if name == PLAN_TOOL => {}
@@ -89,10 +92,13 @@ impl TextPrinter {
                 let seconds = *delay_ms as f64 / 1000.0;
                 self.note(&format!("{yellow}attempt {attempt} failed: {}; again in {seconds:.1} s{reset}", visible(reason)))?;
             }
-            AgentEvent::TurnRestarted { reason } => self.note(&format!(
-                "{yellow}the answer broke off ({}); it is asked for again, from its start{reset}",
-                visible(reason)
-            ))?,
+            AgentEvent::TurnRestarted { reason } => {
+                self.answer.clear();
+                self.note(&format!(
+                    "{yellow}the answer broke off ({}); it is asked for again, from its start{reset}",
+                    visible(reason)
+                ))?;
+            }
             AgentEvent::Compacted { messages_before, tokens_before, tokens_after } => self.note(&format!(
                 "{dim}{messages_before} messages were summarised: about {tokens_before} tokens became {tokens_after}{reset}"
             ))?,
@@ -134,7 +140,7 @@ impl TextPrinter {
 
     fn finish(&mut self, finished: &Finished) -> Result<(), Failure> {
         if self.streams {
-            self.end_line()?;
+            output::note("");
         } else if !finished.text.is_empty() {
             output::line(&finished.text)?;
         }
@@ -179,16 +185,20 @@ impl TextPrinter {
     }
 
     fn always(&mut self, text: &str) -> Result<(), Failure> {
-        self.end_line()?;
         self.open_head = None;
         output::note(text);
         Ok(())
     }
 
-    fn end_line(&mut self) -> Result<(), Failure> {
-        if self.mid_line {
-            output::raw("\n")?;
-            self.mid_line = false;
+    /// Shows the first `length` bytes of the answer for good, each part below a blank line.
+    fn show_answer(&mut self, length: usize) -> Result<(), Failure> {
+        let rest = self.answer.split_off(length);
+        let part = std::mem::replace(&mut self.answer, rest);
+        let rows = markdown::render(&part, output::columns());
+        if !rows.is_empty() {
+            self.open_head = None;
+            let text: Vec<String> = rows.iter().map(Line::ansi).collect();
+            output::line(&format!("\n{}", text.join("\n")))?;
         }
         Ok(())
     }

@@ -3,10 +3,10 @@
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::cli::output::visible;
+use super::output::visible;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Colour {
+pub(in crate::cli) enum Colour {
     #[default]
     Plain,
     Red,
@@ -16,30 +16,30 @@ pub(super) enum Colour {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Style {
-    pub(super) colour: Colour,
-    pub(super) bold: bool,
-    pub(super) dim: bool,
-    pub(super) italic: bool,
+pub(in crate::cli) struct Style {
+    pub(in crate::cli) colour: Colour,
+    pub(in crate::cli) bold: bool,
+    pub(in crate::cli) dim: bool,
+    pub(in crate::cli) italic: bool,
 }
 
 impl Style {
-    pub(super) const PLAIN: Self = Self {
+    pub(in crate::cli) const PLAIN: Self = Self {
         colour: Colour::Plain,
         bold: false,
         dim: false,
         italic: false,
     };
-    pub(super) const DIM: Self = Self {
+    pub(in crate::cli) const DIM: Self = Self {
         dim: true,
         ..Self::PLAIN
     };
-    pub(super) const BOLD: Self = Self {
+    pub(in crate::cli) const BOLD: Self = Self {
         bold: true,
         ..Self::PLAIN
     };
 
-    pub(super) const fn of(colour: Colour) -> Self {
+    pub(in crate::cli) const fn of(colour: Colour) -> Self {
         Self {
             colour,
             ..Self::PLAIN
@@ -68,28 +68,28 @@ impl Style {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) text: String,
-    pub(super) style: Style,
+pub(in crate::cli) struct Span {
+    pub(in crate::cli) text: String,
+    pub(in crate::cli) style: Style,
 }
 
 /// One row, or a logical line that [`Line::wrap`] still has to cut into rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Line(pub(super) Vec<Span>);
+pub(in crate::cli) struct Line(pub(in crate::cli) Vec<Span>);
 
 impl Line {
-    pub(super) fn styled(text: impl AsRef<str>, style: Style) -> Self {
+    pub(in crate::cli) fn styled(text: impl AsRef<str>, style: Style) -> Self {
         let mut line = Self::default();
         line.push(text, style);
         line
     }
 
-    pub(super) fn plain(text: impl AsRef<str>) -> Self {
+    pub(in crate::cli) fn plain(text: impl AsRef<str>) -> Self {
         Self::styled(text, Style::PLAIN)
     }
 
     /// Appends text. Control characters become visible and a tab becomes four columns, so that widths are true.
-    pub(super) fn push(&mut self, text: impl AsRef<str>, style: Style) {
+    pub(in crate::cli) fn push(&mut self, text: impl AsRef<str>, style: Style) {
         let text = visible(text.as_ref()).replace('\t', "    ").replace('\n', " ");
         match self.0.last_mut() {
             Some(last) if last.style == style => last.text.push_str(&text),
@@ -97,12 +97,12 @@ impl Line {
         }
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(in crate::cli) fn text(&self) -> String {
         self.0.iter().map(|span| span.text.as_str()).collect()
     }
 
     /// The line as the terminal takes it, without a line end.
-    pub(super) fn ansi(&self) -> String {
+    pub(in crate::cli) fn ansi(&self) -> String {
         let mut out = String::new();
         for span in &self.0 {
             let sequence = span.style.sequence();
@@ -117,7 +117,7 @@ impl Line {
 
     /// Rows of at most `width` columns, broken at spaces where there are any; the second and later rows begin with
     /// `indent`.
-    pub(super) fn wrap(&self, width: usize, indent: &str) -> Vec<Line> {
+    pub(in crate::cli) fn wrap(&self, width: usize, indent: &str) -> Vec<Line> {
         let width = width.max(8);
         let mut rows = Rows {
             width,
@@ -190,7 +190,7 @@ impl Rows<'_> {
 }
 
 /// Terminal columns of a text without control characters.
-pub(super) fn columns(text: &str) -> usize {
+pub(in crate::cli) fn columns(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 

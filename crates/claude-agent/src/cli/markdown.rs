@@ -6,7 +6,7 @@ use super::styled::{Colour, Line, Style, columns};
 
 /// The length of the part that later text can't change: everything up to the last blank line outside of a fenced block.
 /// That part can be shown for good while the rest is still coming.
-pub(super) fn finished_prefix(text: &str) -> usize {
+pub(in crate::cli) fn finished_prefix(text: &str) -> usize {
     let mut finished = 0;
     let mut at = 0;
     let mut fence: Option<(char, usize)> = None;
@@ -42,7 +42,7 @@ fn opening_fence(line: &str) -> Option<(char, usize)> {
 }
 
 /// Renders Markdown as rows of at most `width` columns.
-pub(super) fn render(text: &str, width: usize) -> Vec<Line> {
+pub(in crate::cli) fn render(text: &str, width: usize) -> Vec<Line> {
     let mut renderer = Renderer {
         width,
         ..Renderer::default()

@@ -1,0 +1,52 @@
+//! The keys that are read and checked but that nothing acts on in this version. Saying so is better than a setting that
+//! silently does nothing: the reference marks them, and setting one is a warning. A key leaves this list with the change
+//! that makes it work.
+
+/// Keys, or whole sections where the name ends with a dot.
+const UNUSED: &[&str] = &[
+    "security.enable_tls",
+    "security.tls_cert_path",
+    "security.tls_key_path",
+    "security.api_key_rotation_interval",
+    "security.max_request_size",
+    "security.max_gateway_request_size",
+    "security.rate_limit_requests_per_minute",
+    "security.enable_request_signing",
+    "performance.memory_pool_max_size",
+    "performance.cache_size_mb",
+    "performance.cache_ttl",
+    "performance.gc_interval",
+    "performance.enable_compression",
+    "monitoring.",
+    "logging.",
+    "deployment.deployment_id",
+    "deployment.version",
+    "deployment.build_hash",
+    "deployment.temp_directory",
+    "deployment.enable_auto_updates",
+    "deployment.backup_interval",
+];
+
+/// Whether nothing acts on the key yet.
+pub(crate) fn is_unused(key: &str) -> bool {
+    UNUSED
+        .iter()
+        .any(|unused| key == *unused || (unused.ends_with('.') && key.starts_with(unused)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::KEYS;
+
+    #[test]
+    fn every_entry_names_a_key() {
+        for entry in UNUSED {
+            assert!(
+                KEYS.iter()
+                    .any(|key| key.name == *entry || (entry.ends_with('.') && key.name.starts_with(entry))),
+                "{entry}"
+            );
+        }
+    }
+}
