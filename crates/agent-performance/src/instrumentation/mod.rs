@@ -1,1 +1,23 @@
-//! Measuring code with one line: guards, macros, a tracing layer, system figures.
+//! Measuring code with one line; figures of the process and its machine.
+//!
+//! * [`TimingGuard`], [`timed`] and [`time_operation!`](crate::time_operation) record how long something took, exactly
+//!   once, however it ends.
+//! * [`record_memory!`](crate::record_memory) records what a component holds.
+//! * [`SpanTimings`] turns spans of `tracing` into timings.
+//! * [`SystemMetrics`] reads the machine, [`EventLoopLag`] the runtime. Nothing of it runs unless it is started.
+
+mod event_loop;
+mod guard;
+mod macros;
+mod spans;
+mod system;
+
+#[cfg(test)]
+mod tests;
+
+pub use event_loop::EventLoopLag;
+pub use guard::{TimingGuard, timed};
+#[doc(hidden)]
+pub use macros::bytes_of;
+pub use spans::{MAX_SPAN_NAMES, SpanTimings};
+pub use system::{CgroupFigures, MemoryFigures, SystemMetrics};

@@ -153,3 +153,14 @@ impl Samples {
         totals
     }
 }
+
+#[cfg(test)]
+impl Samples {
+    /// Runs `work` while the named stripe and archive are locked, as a reader would.
+    pub(crate) fn while_held(&self, stripe: Option<usize>, archive: Option<usize>, work: impl FnOnce()) {
+        let _reader = self.reader.lock();
+        let _stripe = stripe.map(|stripe| self.stripes[stripe].0.lock());
+        let _archive = archive.map(|archive| self.archives[archive].lock());
+        work();
+    }
+}

@@ -1,1 +1,30 @@
 //! The collector's promises.
+
+mod catalogue;
+mod collector;
+mod concurrency;
+mod facade;
+mod retention;
+mod statistics;
+mod tags;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{ManualClock, MetricsCollector, MetricsConfig};
+
+/// Tags as the convenience level takes them.
+fn map(tags: &[(&str, &str)]) -> HashMap<String, String> {
+    tags.iter()
+        .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// A collector with an hour's retention whose time stands still.
+fn with_clock() -> (MetricsCollector, ManualClock) {
+    let clock = ManualClock::new();
+    let collector = MetricsCollector::with_clock(MetricsConfig::default(), clock.clone());
+    (collector, clock)
+}
+
+const MINUTE: Duration = Duration::from_secs(60);

@@ -1,0 +1,35 @@
+//! How late the runtime is.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::lifecycle::{Lifecycle, TaskHandle};
+use crate::metrics::{MetricsCollector, NO_TAGS};
+
+/// Measures how much later than asked a timer fires: on a healthy runtime a millisecond or two, the timer's own
+/// resolution; more means that tasks hold their threads too long.
+#[derive(Debug)]
+pub struct EventLoopLag;
+
+impl EventLoopLag {
+    /// The least time between two measurements: a hundred a second are no load.
+    pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
+    /// Starts measuring every `interval`, into `runtime.event_loop_lag`, until the lifecycle ends.
+    pub fn start(lifecycle: &Lifecycle, collector: &MetricsCollector, interval: Duration) -> TaskHandle<()> {
+        let lag = collector.duration("runtime.event_loop_lag", NO_TAGS);
+        let interval = interval.max(Self::SHORTEST_INTERVAL);
+        let token = lifecycle.token();
+        lifecycle.spawn("event-loop-lag", async move {
+            loop {
+                let wanted = Instant::now() + interval;
+                tokio::select! {
+                    biased;
+                    () = token.cancelled() => return,
+                    () = tokio::time::sleep_until(wanted) => lag.record(wanted.elapsed()),
+                }
+            }
+        })
+    }
+}

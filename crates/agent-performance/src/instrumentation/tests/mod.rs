@@ -1,0 +1,5 @@
+//! What guards, macros, spans and readers record.
+
+mod guard;
+mod runtime;
+mod system;
