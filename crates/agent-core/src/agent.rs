@@ -10,6 +10,7 @@ use agent_performance::lifecycle::Lifecycle;
 use agent_security::permission::Policy;
 use agent_security::redact::Redactor;
 
+use crate::instruments::Instruments;
 use crate::session::{SessionId, SessionStore, StoreError};
 use crate::session_handle::Session;
 use crate::tools::ToolRegistry;
@@ -37,6 +38,8 @@ pub struct AgentParts {
     pub prices: PriceTable,
     /// Owns the running turns; its token ends them.
     pub lifecycle: Lifecycle,
+    /// Measures it.
+    pub instruments: Instruments,
 }
 
 /// How an agent works.
@@ -122,8 +125,11 @@ pub struct Agent {
 impl Agent {
     /// An agent of these parts.
     pub fn new(parts: AgentParts) -> Self {
+        let instruments = parts
+            .instruments
+            .of_agent(&parts.tools.names(), &parts.settings.model);
         Self {
-            parts: Arc::new(parts),
+            parts: Arc::new(AgentParts { instruments, ..parts }),
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::emitter::Emitter;
 use crate::event::AgentEvent;
+use crate::instruments::Instruments;
 
 /// Times that a broken answer is asked for again. Each costs the prompt once more; a server that breaks four answers in
 /// a row has a fault that a fifth would not heal.
@@ -55,6 +56,7 @@ pub(crate) async fn ask(
     client: &ClaudeClient,
     request: &MessageRequest,
     emitter: &Emitter,
+    instruments: &Instruments,
     show: Show,
     affordable: impl Fn(&[Usage]) -> Option<u32>,
 ) -> Asked {
@@ -63,7 +65,7 @@ pub(crate) async fn ask(
     let mut replays = 0;
     loop {
         let mut received = Received::default();
-        let error = match attempt(client, &request, emitter, show, &mut received).await {
+        let error = match attempt(client, &request, emitter, instruments, show, &mut received).await {
             Ok(message) => {
                 return Asked {
                     result: Ok(message),
@@ -112,6 +114,7 @@ pub(crate) async fn ask(
             };
         }
         replays += 1;
+        instruments.replay();
     }
 }
 
@@ -152,13 +155,16 @@ async fn attempt(
     client: &ClaudeClient,
     request: &MessageRequest,
     emitter: &Emitter,
+    instruments: &Instruments,
     show: Show,
     received: &mut Received,
 ) -> ClaudeResult<Message> {
     let mut stream = connect(client, request, emitter).await?;
+    let live = instruments.stream(&request.model);
     let mut answer = Accumulator::new();
     while let Some(event) = stream.next().await {
         let event = event?;
+        live.touch();
         received.see(&event);
         answer.push(&event).map_err(unreadable)?;
         if show == Show::Deltas

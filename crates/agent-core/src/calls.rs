@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::control::Shared;
 use crate::emitter::Emitter;
 use crate::event::{AgentEvent, ApprovalAnswer, ResolvedBy};
+use crate::instruments::{Instruments, ToolFailure};
 use crate::scheduling::Schedule;
 use crate::tools::{
     LiveOutput, PathFilter, Prepared, ToolContext, ToolError, ToolRegistry, ToolResult, bound_text, conflicts,
@@ -56,6 +57,7 @@ pub(crate) struct CallRunner<'a> {
     pub(crate) may_read: PathFilter,
     pub(crate) control: &'a Shared,
     pub(crate) emitter: &'a Emitter,
+    pub(crate) instruments: &'a Instruments,
     pub(crate) max_parallel: usize,
     /// Tokens of the model's window.
     pub(crate) window: u64,
@@ -148,7 +150,9 @@ impl CallRunner<'_> {
     }
 
     async fn one(&self, at: usize, call: &ToolUseBlock, ready: Ready, schedule: &Schedule) -> End {
+        let asked = Instant::now();
         schedule.predecessors(at).await;
+        let held_up = asked.elapsed();
         if self.stopped() {
             return End::unrun(CANCELLED);
         }
@@ -165,10 +169,13 @@ impl CallRunner<'_> {
         if let Err(end) = self.permit(call, prepared.as_ref()).await {
             return end;
         }
+        let permitted = Instant::now();
         let _room = schedule.room().await;
         if self.stopped() {
             return End::unrun(CANCELLED);
         }
+        self.instruments
+            .tool_queued(&call.name, held_up + permitted.elapsed());
         self.execute(call, prepared).await
     }
 
@@ -276,19 +283,35 @@ impl CallRunner<'_> {
         };
         tokio::pin!(overdue);
         let mut run = AssertUnwindSafe(prepared.run(context)).catch_unwind();
-        let result = loop {
+        let (result, failure) = loop {
             tokio::select! {
-                result = &mut run => break result.unwrap_or_else(|_| panicked(&call.name)),
+                result = &mut run => break match result {
+                    Ok(result) => {
+                        let failure = match stop.is_cancelled() {
+                            true => ToolFailure::Cancelled,
+                            false => ToolFailure::Told,
+                        };
+                        let failure = result.is_error.then_some(failure);
+                        (result, failure)
+                    }
+                    Err(_) => (panicked(&call.name), Some(ToolFailure::Panicked)),
+                },
                 Some(piece) = pieces.recv() => self.show(&call.id, &piece),
-                () = &mut overdue => break ToolResult::error("cancelled; it did not stop in time and was dropped"),
+                () = &mut overdue => {
+                    let result = ToolResult::error("cancelled; it did not stop in time and was dropped");
+                    break (result, Some(ToolFailure::Cancelled));
+                }
             }
         };
+        let took = begun.elapsed();
+        self.instruments
+            .tool_ran(&call.name, took, result.content.len(), failure);
         while let Ok(piece) = pieces.try_recv() {
             self.show(&call.id, &piece);
         }
         End {
             result,
-            took: begun.elapsed(),
+            took,
             denied: None,
         }
     }

@@ -15,6 +15,7 @@ use crate::control::{Shared, TurnControl};
 use crate::conversation::Conversation;
 use crate::emitter::{EVENT_CHANNEL, Emitter};
 use crate::event::{AgentEvent, Finished, UsageTotals};
+use crate::instruments::{Invocation, Live};
 use crate::limits::{Ledger, RunLimits};
 use crate::report::{self, End};
 use crate::session::{NewSession, SessionId, StoreError};
@@ -35,6 +36,7 @@ struct Inner {
     parts: Arc<AgentParts>,
     surroundings: Surroundings,
     resumed: Option<SessionId>,
+    live: Live,
     /// None until the first prompt of a new session.
     conversation: Mutex<Option<Conversation>>,
 }
@@ -79,8 +81,13 @@ impl Session {
             Some(id) => Some(Conversation::resume(&parts.store, id, surroundings.bytes()).await?),
             None => None,
         };
+        let live = parts.instruments.session(|| match resumed {
+            Some(id) => id.to_string(),
+            None => format!("new in {}", surroundings.workspace.root().display()),
+        });
         let inner = Inner {
             parts,
+            live,
             surroundings,
             resumed,
             conversation: Mutex::new(conversation),
@@ -105,6 +112,7 @@ impl Session {
     ///
     /// A session does one run at a time; another one waits until it has ended.
     pub fn run(&self, prompt: impl Into<String>, limits: RunLimits) -> TurnHandle {
+        self.inner.live.touch();
         let lifecycle = &self.inner.parts.lifecycle;
         let stopper = Stopper::new(&lifecycle.token());
         let (control, shared) = TurnControl::new(stopper.clone());
@@ -119,6 +127,7 @@ impl Session {
             control: shared,
             limits,
             begun: Instant::now(),
+            invocation: self.inner.parts.instruments.invocation(),
         };
         let join = lifecycle.spawn("agent run", run.supervised(prompt.into()));
         TurnHandle {
@@ -215,6 +224,7 @@ struct Run {
     control: Arc<Shared>,
     limits: RunLimits,
     begun: Instant,
+    invocation: Invocation,
     last_word: LastWord,
 }
 
@@ -242,6 +252,7 @@ impl Run {
             }
         };
         self.last_word.said();
+        self.invocation.end(finished.outcome);
         // Whoever reads the end may start another run, or open the session elsewhere, at once.
         drop(self);
         emitter.emit(AgentEvent::Finished(finished.clone())).await;
@@ -276,6 +287,7 @@ impl Run {
         let mut turn = Turn {
             parts,
             surroundings: &self.session.surroundings,
+            session: &self.session.live,
             conversation,
             emitter: &self.emitter,
             control: &self.control,

@@ -22,6 +22,7 @@ use crate::control::Shared;
 use crate::conversation::{Conversation, Spent};
 use crate::emitter::Emitter;
 use crate::event::{AgentEvent, Outcome};
+use crate::instruments::Live;
 use crate::limits::{Ledger, PromptEstimate, Refused};
 use crate::report::{self, Denied, End};
 use crate::session_handle::Surroundings;
@@ -47,6 +48,8 @@ enum Step {
 pub(crate) struct Turn<'a> {
     pub(crate) parts: &'a AgentParts,
     pub(crate) surroundings: &'a Surroundings,
+    /// The session's entry among what is alive.
+    pub(crate) session: &'a Live,
     pub(crate) conversation: &'a mut Conversation,
     pub(crate) emitter: &'a Emitter,
     pub(crate) control: &'a Shared,
@@ -122,6 +125,8 @@ impl Turn<'_> {
         match asked {
             Ok(message) => {
                 self.progress.turns += 1;
+                self.parts.instruments.turn();
+                self.session.touch();
                 self.take_answer(message, max_tokens, asked_at).await
             }
             Err(error) if report::is_prompt_too_long(&error) && self.make_room().await? => Ok(Step::Ask),
@@ -261,7 +266,9 @@ impl Turn<'_> {
             .with_cancellation(self.control.stopper.token().clone());
         let ledger = &self.ledger;
         let affordable = |wasted: &[Usage]| ledger.reserve_again(wasted, prompt, request.max_tokens).ok();
-        let Asked { result, wasted } = ask(&client, request, self.emitter, show, affordable).await;
+        let instruments = &self.parts.instruments;
+        let Asked { result, wasted } =
+            ask(&client, request, self.emitter, instruments, show, affordable).await;
         for usage in wasted {
             let spent = self.settle(usage).await;
             self.conversation.record(spent).await;
@@ -272,6 +279,9 @@ impl Turn<'_> {
     /// Counts what a request used, and tells it.
     pub(super) async fn settle(&mut self, usage: Usage) -> Spent {
         let cost_usd = self.ledger.settle(&usage);
+        if let Some(usd) = cost_usd {
+            self.parts.instruments.cost(usd);
+        }
         self.emitter
             .emit(AgentEvent::UsageReported {
                 input_tokens: usage.input_tokens.unwrap_or(0),
@@ -333,6 +343,7 @@ impl Turn<'_> {
             may_read: Arc::clone(&self.surroundings.may_read),
             control: self.control,
             emitter: self.emitter,
+            instruments: &self.parts.instruments,
             max_parallel: self.parts.settings.max_parallel_tools,
             window: self.parts.settings.context_window(),
         }

@@ -19,6 +19,7 @@ use super::types::{
 };
 use super::writer::{Afterwards, Writer};
 use super::{catalogue, export, files, fork, markdown, messages, schema, spending, verify};
+use crate::instruments::Instruments;
 
 /// Sessions in one SQLite file. Cheap to clone; every clone is the same store, which closes (finishing what waits)
 /// when the last is dropped or with [`close`](Self::close).
@@ -68,13 +69,18 @@ impl SessionStore {
     /// there. Blocks for a few milliseconds. A file that is damaged, of a newer version or no session store is
     /// refused and left as it is.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_with(path, Instruments::none())
+    }
+
+    /// As [`open`](Self::open), and measures its changes: how long they wait, how long commits take, what fails.
+    pub fn open_with(path: impl AsRef<Path>, instruments: Instruments) -> Result<Self, StoreError> {
         let path = files::prepare(path.as_ref(), schema::create)?;
         // Looked at before anything is set: settings of a writer would change another program's file.
         let reader = connection::open(&path, Access::Read)?;
         schema::check(&reader, &path)?;
         let writer = connection::open(&path, Access::Write)?;
         let inner = Inner {
-            writer: Writer::start(&path, writer)?,
+            writer: Writer::start(&path, writer, instruments)?,
             readers: Arc::new(Readers::new(&path, reader)),
             claims: Arc::new(Claims::new(&path)),
             path,

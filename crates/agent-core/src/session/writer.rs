@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::connection::BUSY_WAIT;
 use super::error::{Fault, StoreError, from_io};
+use crate::instruments::Instruments;
 
 /// Changes that may wait. One agent has one at a time; past this many, callers wait to be let in.
 const QUEUE: usize = 256;
@@ -42,6 +43,7 @@ pub(super) enum Afterwards {
 struct Job {
     change: Box<dyn Change>,
     afterwards: Afterwards,
+    asked: Instant,
     result: Result<(), Fault>,
 }
 
@@ -78,12 +80,16 @@ where
 }
 
 impl Writer {
-    pub(super) fn start(path: &Path, connection: Connection) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        path: &Path,
+        connection: Connection,
+        instruments: Instruments,
+    ) -> Result<Self, StoreError> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let at = path.to_path_buf();
         let thread = std::thread::Builder::new()
             .name("session-writer".into())
-            .spawn(move || serve(&connection, &at, jobs))
+            .spawn(move || serve(&connection, &at, &instruments, jobs))
             .map_err(|e| from_io(path, "starting the writer of", e))?;
         Ok(Self {
             path: path.into(),
@@ -109,6 +115,7 @@ impl Writer {
         let job = Job {
             change,
             afterwards,
+            asked: Instant::now(),
             result: Ok(()),
         };
         queue.send(job).await.map_err(|_| StoreError::Closed)?;
@@ -126,7 +133,7 @@ impl Writer {
     }
 }
 
-fn serve(connection: &Connection, path: &Path, mut jobs: mpsc::Receiver<Job>) {
+fn serve(connection: &Connection, path: &Path, instruments: &Instruments, mut jobs: mpsc::Receiver<Job>) {
     while let Some(first) = jobs.blocking_recv() {
         let mut group = vec![first];
         while group.len() < GROUP
@@ -135,37 +142,45 @@ fn serve(connection: &Connection, path: &Path, mut jobs: mpsc::Receiver<Job>) {
             group.push(next);
         }
         let empty_log = group.iter().any(|job| job.afterwards == Afterwards::EmptyLog);
-        commit(connection, path, group);
+        for job in &group {
+            instruments.write_queued(job.asked.elapsed());
+        }
+        commit(connection, path, instruments, group);
         if empty_log {
             truncate_log(connection, path);
         }
     }
 }
 
-fn commit(connection: &Connection, path: &Path, mut group: Vec<Job>) {
+fn commit(connection: &Connection, path: &Path, instruments: &Instruments, mut group: Vec<Job>) {
+    let answer = |change: Box<dyn Change>, result: Result<(), StoreError>| {
+        if let Err(error) = &result {
+            instruments.write_failed(error.kind());
+        }
+        change.finish(result);
+    };
+    let begun = Instant::now();
     match transaction(connection, &mut group) {
         Ok(()) => {
+            instruments.committed(begun.elapsed());
             for job in group {
-                job.change
-                    .finish(job.result.map_err(|fault| fault.at(path, ACTION)));
+                answer(job.change, job.result.map_err(|fault| fault.at(path, ACTION)));
             }
         }
         // One after the other they would each wait as long again for the same lock.
         Err(Fault::Sql(error)) if is_busy(&error) => {
             for job in group {
-                job.change.finish(Err(StoreError::Locked {
-                    path: path.into(),
-                    waited: BUSY_WAIT,
-                }));
+                let (path, waited) = (path.into(), BUSY_WAIT);
+                answer(job.change, Err(StoreError::Locked { path, waited }));
             }
         }
         Err(fault) => match group.pop() {
-            Some(only) if group.is_empty() => only.change.finish(Err(fault.at(path, ACTION))),
+            Some(only) if group.is_empty() => answer(only.change, Err(fault.at(path, ACTION))),
             // A change that fails as a whole (no space for it, say) must not take its neighbours with it.
             last => group
                 .into_iter()
                 .chain(last)
-                .for_each(|job| commit(connection, path, vec![job])),
+                .for_each(|job| commit(connection, path, instruments, vec![job])),
         },
     }
 }
@@ -229,7 +244,7 @@ mod tests {
         connection.busy_timeout(Duration::from_millis(20)).expect("set");
         (
             folder,
-            Arc::new(Writer::start(&path, connection).expect("starts")),
+            Arc::new(Writer::start(&path, connection, Instruments::none()).expect("starts")),
         )
     }
 

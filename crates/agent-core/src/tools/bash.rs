@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::input::{definition, parse};
 use super::process::{self, End, Ended, Spec};
-use super::{Prepared, Tool, ToolContext, ToolError, ToolLimits, ToolResult};
+use super::{Children, Prepared, Tool, ToolContext, ToolError, ToolLimits, ToolResult};
 use crate::workspace::Workspace;
 
 const NAME: &str = "bash";
@@ -37,11 +37,12 @@ struct Input {
 
 pub(super) struct Bash {
     limits: Arc<ToolLimits>,
+    children: Children,
 }
 
 impl Bash {
-    pub(super) fn new(limits: Arc<ToolLimits>) -> Self {
-        Self { limits }
+    pub(super) fn new(limits: Arc<ToolLimits>, children: Children) -> Self {
+        Self { limits, children }
     }
 }
 
@@ -95,6 +96,7 @@ impl Tool for Bash {
             command,
             timeout,
             limits: self.limits.clone(),
+            children: self.children.clone(),
             workspace: workspace.clone(),
         }))
     }
@@ -104,6 +106,7 @@ struct Call {
     command: String,
     timeout: Duration,
     limits: Arc<ToolLimits>,
+    children: Children,
     workspace: Workspace,
 }
 
@@ -135,6 +138,7 @@ impl Prepared for Call {
                 environment: &environment,
                 timeout: self.timeout,
                 max_output: self.limits.max_output,
+                children: &self.children,
             };
             match process::run(&spec, &context.cancel, &context.output).await {
                 Ok(ended) => result(ended, self.timeout),

@@ -21,6 +21,7 @@ use crate::workspace::Workspace;
 
 mod bash;
 mod blocking;
+mod children;
 mod conflict;
 mod diff;
 mod edit_file;
@@ -42,6 +43,7 @@ mod update_plan;
 mod walk;
 mod write_file;
 
+pub use children::Children;
 pub use conflict::conflicts;
 pub use input::{definition, parse};
 pub use limits::ToolLimits;

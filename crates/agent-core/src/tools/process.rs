@@ -22,6 +22,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::children::{Child, Children};
 use super::live::Pacer;
 use super::{Bounded, HeadTail, LiveOutput};
 use group::Group;
@@ -49,6 +50,8 @@ pub(super) struct Spec<'a> {
     pub(super) environment: &'a BTreeMap<String, String>,
     pub(super) timeout: Duration,
     pub(super) max_output: usize,
+    /// Where it is written down while it lives.
+    pub(super) children: &'a Children,
 }
 
 /// How a child ended.
@@ -76,8 +79,9 @@ pub(super) enum End {
 /// The program can't be started.
 pub(super) async fn run(spec: &Spec<'_>, cancel: &CancellationToken, live: &LiveOutput) -> io::Result<Ended> {
     let started = Instant::now();
-    // The order counts when this is dropped: the group dies before its watcher does.
+    // The order counts when this is dropped: the group dies before its watcher does, and before it is struck out.
     let mut watcher = Watcher::start();
+    let entry: Child;
     let Held {
         reader,
         mut child,
@@ -85,8 +89,9 @@ pub(super) async fn run(spec: &Spec<'_>, cancel: &CancellationToken, live: &Live
     } = spawn(spec)?;
     let group = Group::led_by(&*child)?;
     watcher.watch(group.id());
+    entry = spec.children.begun(group.number(), spec.program);
     open(gate);
-    let mut output = Output::new(reader, spec.max_output, live)?;
+    let mut output = Output::new(reader, spec.max_output, live, &entry)?;
     let mut exit = group.leader_exit();
     let timeout = tokio::time::sleep_until(started + spec.timeout);
     let asked_to_end = tokio::select! {
@@ -160,6 +165,7 @@ fn spawn(spec: &Spec<'_>) -> io::Result<Held> {
         .current_dir(spec.folder)
         .env_clear()
         .envs(spec.environment)
+        .envs(spec.children.mark())
         .stdin(held)
         .stdout(writer.try_clone()?)
         .stderr(writer);
@@ -171,22 +177,24 @@ fn spawn(spec: &Spec<'_>) -> io::Result<Held> {
 }
 
 /// Collects what comes out of the pipe.
-struct Output {
+struct Output<'a> {
     pipe: Receiver,
     block: Vec<u8>,
     kept: HeadTail,
     pacer: Pacer,
+    child: &'a Child,
     ended: bool,
 }
 
-impl Output {
-    fn new(pipe: PipeReader, limit: usize, live: &LiveOutput) -> io::Result<Self> {
+impl<'a> Output<'a> {
+    fn new(pipe: PipeReader, limit: usize, live: &LiveOutput, child: &'a Child) -> io::Result<Self> {
         let pipe = Receiver::from_owned_fd(pipe.into())?;
         Ok(Self {
             pipe,
             block: vec![0; BLOCK],
             kept: HeadTail::new(limit),
             pacer: live.pacer(),
+            child,
             ended: false,
         })
     }
@@ -220,6 +228,7 @@ impl Output {
             read = self.pipe.read(&mut self.block) => match read {
                 Ok(0) | Err(_) => self.ended = true,
                 Ok(length) => {
+                    self.child.touch();
                     self.kept.push(&self.block[..length]);
                     self.pacer.push(&self.block[..length]);
                 }

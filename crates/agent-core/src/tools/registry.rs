@@ -7,7 +7,7 @@ use agent_claude::messages::ToolDefinition;
 use serde_json::Value;
 
 use super::blocking::Blocking;
-use super::{Prepared, Tool, ToolError, ToolLimits};
+use super::{Children, Prepared, Tool, ToolError, ToolLimits};
 use super::{bash, edit_file, glob, grep, list_directory, read_file, update_plan, write_file};
 use crate::workspace::Workspace;
 
@@ -26,6 +26,11 @@ impl ToolRegistry {
 
     /// All built-in tools within `limits`.
     pub fn built_in(limits: ToolLimits) -> Self {
+        Self::built_in_with(limits, Children::default())
+    }
+
+    /// As [`built_in`](Self::built_in), with the programs that they start written down in `children`.
+    pub fn built_in_with(limits: ToolLimits, children: Children) -> Self {
         let limits = Arc::new(limits);
         let blocking = Blocking::new();
         let mut registry = Self::empty();
@@ -41,7 +46,7 @@ impl ToolRegistry {
         )));
         registry.register(Arc::new(glob::Glob::new(limits.clone(), blocking.clone())));
         registry.register(Arc::new(grep::Grep::new(limits.clone(), blocking)));
-        registry.register(Arc::new(bash::Bash::new(limits)));
+        registry.register(Arc::new(bash::Bash::new(limits, children)));
         registry.register(Arc::new(update_plan::UpdatePlan));
         registry
     }
@@ -214,7 +219,10 @@ mod tests {
         let mut registry = ToolRegistry::built_in(ToolLimits::default());
         let before = registry.names();
         registry.register(Arc::new(update_plan::UpdatePlan));
-        registry.register(Arc::new(bash::Bash::new(Arc::new(ToolLimits::default()))));
+        registry.register(Arc::new(bash::Bash::new(
+            Arc::new(ToolLimits::default()),
+            Children::default(),
+        )));
         assert_eq!(registry.names(), before);
     }
 }

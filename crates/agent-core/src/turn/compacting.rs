@@ -68,6 +68,7 @@ impl Turn<'_> {
             .compact(plan.cut, plan.upto_seq, summary, spent)
             .await;
         stored.map_err(|error| report::store(&error))?;
+        self.parts.instruments.compaction(true);
         let tokens_after = self.conversation.history().estimate().total();
         self.emitter
             .emit(AgentEvent::Compacted {
@@ -81,6 +82,7 @@ impl Turn<'_> {
 
     async fn compaction_failed(&mut self, why: &str) -> bool {
         self.progress.compaction_failed = true;
+        self.parts.instruments.compaction(false);
         let message = format!(
             "the conversation is near the end of the model's window and could not be summarised ({why}); it goes on as \
              it is until the window is full"

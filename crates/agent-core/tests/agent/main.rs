@@ -7,6 +7,7 @@ mod cancelling;
 mod compaction;
 mod invariants;
 mod limits;
+mod measuring;
 mod resuming;
 mod support;
 mod tool_calls;

@@ -32,6 +32,11 @@ impl Group {
         self.id
     }
 
+    /// The leader's number.
+    pub(super) fn number(&self) -> u32 {
+        self.id.as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// To everyone in the group. Only while the leader is not reaped: until then its number is its own.
     pub(super) fn signal(&self, signal: Signal) {
         // The one possible failure is that nobody is left.

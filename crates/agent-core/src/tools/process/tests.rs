@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{Held, LiveOutput, Spec, open, run, spawn};
+use crate::tools::Children;
 use crate::tools::testing::{content, is_alive};
 
 /// Where the stand-in for the agent works; set only for the process that the test below starts.
@@ -32,6 +33,7 @@ async fn stand_in_for_an_agent_that_is_killed() {
         environment: &environment,
         timeout: Duration::from_secs(30),
         max_output: 100,
+        children: &Children::default(),
     };
     run(&spec, &CancellationToken::new(), &LiveOutput::none())
         .await
@@ -75,6 +77,7 @@ async fn nothing_runs_before_its_watcher_knows_it() {
         environment: &environment,
         timeout: Duration::from_secs(30),
         max_output: 100,
+        children: &Children::default(),
     };
     for watched in [false, true] {
         let Held { mut child, gate, .. } = spawn(&spec).expect("it starts");

@@ -10,7 +10,8 @@ use agent_claude::pricing::PriceTable;
 use agent_config::{PermissionMode, WhitelistLevel};
 use agent_core::session::{SessionId, SessionStore};
 use agent_core::{
-    Agent, AgentEvent, AgentParts, AgentSettings, Finished, RunLimits, Session, SessionChoice, TurnHandle,
+    Agent, AgentEvent, AgentParts, AgentSettings, Finished, Instruments, RunLimits, Session, SessionChoice,
+    TurnHandle,
 };
 use agent_performance::lifecycle::Lifecycle;
 use agent_security::command::CommandRules;
@@ -59,6 +60,7 @@ impl Fixture {
             settings: AgentSettings::new(MODEL),
             prices: PriceTable::built_in(),
             lifecycle: lifecycle.clone(),
+            instruments: Instruments::none(),
         };
         Self {
             folder,

@@ -3,6 +3,7 @@
 //! The conventions for generative models still move; [`SCHEMA`] names the state that the `gen_ai.*` rows follow.
 //! Recording under a name that is not declared works, for code that was written elsewhere; it is then not documented.
 
+mod agent;
 mod bounds;
 mod connections;
 mod gen_ai;
@@ -113,6 +114,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "The model's API, tools and agents",
         rows: gen_ai::ROWS,
+    },
+    Group {
+        title: "Runs, sessions and their store",
+        rows: agent::ROWS,
     },
     Group {
         title: "Process and system",
