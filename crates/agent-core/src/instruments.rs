@@ -307,3 +307,41 @@ impl Drop for Invocation {
         self.record(Some("aborted"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_recorded_once_however_it_ends() {
+        let metrics = MetricsCollector::new();
+        let instruments = Instruments::new(&metrics, &ResourceTracker::new());
+        let samples = || {
+            let counted = |error: &str| {
+                metrics
+                    .get_metric_statistics_with_tags(INVOKE_AGENT, &[("error.type", error)])
+                    .map_or(0, |statistics| statistics.count)
+            };
+            let all = metrics
+                .get_metric_statistics(INVOKE_AGENT)
+                .map_or(0, |statistics| statistics.count);
+            (all, counted("timed_out"), counted("aborted"))
+        };
+        let mut run = instruments.invocation();
+        run.end(Outcome::Done);
+        drop(run);
+        assert_eq!(samples(), (1, 0, 0));
+        instruments.invocation().end(Outcome::TimedOut);
+        assert_eq!(samples(), (2, 1, 0));
+        drop(instruments.invocation());
+        assert_eq!(samples(), (3, 1, 1));
+    }
+
+    #[test]
+    fn nothing_is_recorded_where_nobody_asked() {
+        let instruments = Instruments::none().of_agent(&["look".to_owned()], "m");
+        instruments.tool_ran("look", Duration::ZERO, 1, None);
+        drop(instruments.session(|| unreachable!("no label is made")));
+        assert!(instruments.inner.is_none());
+    }
+}

@@ -6,7 +6,7 @@ use agent_core::session::{NewSession, SessionStore};
 use agent_core::tools::{Children, ToolRegistry};
 use agent_core::{AgentEvent, Instruments, Outcome};
 use agent_performance::memory::{Clock, LeakEvidence, ResourceTracker, SimulatedTime, TrackerConfig};
-use agent_performance::metrics::{MetricsCollector, SeriesSnapshot};
+use agent_performance::metrics::{MetricsCollector, SeriesSnapshot, catalogue};
 use serde_json::{Value, json};
 
 use crate::support::fixture::{Fixture, MODEL, collect, collect_rest, limits, read_small, until};
@@ -161,6 +161,11 @@ async fn every_figure_of_a_run_is_exact() {
     assert_eq!(measured.value("sessions.open", &[]), 0.0);
     assert_eq!(measured.alive("sessions"), (0, 1));
     assert_eq!(measured.alive("streams"), (0, 3));
+
+    for series in measured.metrics.snapshot().series {
+        let declared = catalogue::find(&series.name).map(|row| (row.kind, row.unit));
+        assert_eq!(declared, Some((series.kind, series.unit)), "{}", series.name);
+    }
 }
 
 #[tokio::test]
