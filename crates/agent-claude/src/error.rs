@@ -1,6 +1,7 @@
 //! What can go wrong with a request, by what its caller can do about it.
 
 mod budget_reason;
+mod error_type;
 mod kinds;
 mod timeout_stage;
 

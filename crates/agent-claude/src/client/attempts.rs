@@ -73,6 +73,9 @@ impl ClaudeClient {
             }
             retries += 1;
             tracing::debug!(%error, retries, ?delay, "trying again");
+            if let Some(meter) = &shared.meter {
+                meter.retried(&error);
+            }
             if let Some(notices) = notices {
                 let notice = RetryNotice {
                     attempt: retries + 1,
@@ -132,6 +135,9 @@ impl ClaudeClient {
         let limits = RateLimits::from_headers(response.headers());
         if limits.is_empty() {
             return;
+        }
+        if let Some(meter) = &self.shared.meter {
+            meter.limits(&limits);
         }
         if limits.is_used_up() {
             self.shared.concurrency.overloaded();

@@ -24,6 +24,14 @@ impl Bounds {
         }
     }
 
+    /// The same deadline, for work that others may come to depend on and that its owner ends by dropping it.
+    pub(super) fn without_cancellation(&self) -> Self {
+        Bounds {
+            cancel: CancellationToken::new(),
+            ..self.clone()
+        }
+    }
+
     /// True when a wait of `delay` would end after the deadline.
     pub(super) fn ends_within(&self, delay: Duration) -> bool {
         Instant::now() + delay >= self.deadline

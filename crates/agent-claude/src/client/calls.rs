@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
+use agent_performance::cache::{FetchError, Fetched, RequestCaching, storable};
 use bytes::Bytes;
+use http::response::Parts;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::bounds::Bounds;
+use super::concurrency::Turn;
+use super::measure::RequestKind;
 use super::request::Call;
 use super::{ClaudeClient, MessageStream, RetryNotice, reply};
-use crate::error::{ClaudeError, ClaudeResult};
+use crate::error::{BudgetReason, ClaudeError, ClaudeResult, TimeoutStage};
 use crate::messages::{Message, MessageRequest, ModelInfo, ModelList, Reply, TokenCount};
 
 /// A reply that comes whole begins when its last token is made, so it gets this much more time for each token it may
@@ -39,7 +43,13 @@ impl ClaudeClient {
             .shared
             .endpoint
             .post("/v1/messages", body, first_byte.min(timeouts.total))?;
-        self.whole(&call, &self.bounds()).await
+        let mut operation = self.operation(RequestKind::Messages, &request.model);
+        let answer = self.whole::<Message>(&call, &self.bounds()).await;
+        if let Ok(message) = &answer {
+            operation.answered(message);
+        }
+        operation.ended(&answer);
+        answer
     }
 
     /// Sends `request` and returns when its answer begins to have content. Retries happen in here, unseen.
@@ -74,7 +84,8 @@ impl ClaudeClient {
             .shared
             .endpoint
             .post("/v1/messages/count_tokens", body, first_byte)?;
-        let count: TokenCount = self.whole(&call, &self.bounds()).await?;
+        let kind = RequestKind::CountTokens;
+        let count: TokenCount = self.whole_or_cached(kind, &call, &self.bounds()).await?;
         Ok(count.input_tokens)
     }
 
@@ -97,7 +108,8 @@ impl ClaudeClient {
                 .shared
                 .endpoint
                 .get(&path, self.shared.config.timeouts.first_byte)?;
-            let page: ModelList = self.whole(&call, &bounds).await?;
+            let kind = RequestKind::Models;
+            let page: ModelList = self.whole_or_cached(kind, &call, &bounds).await?;
             models.extend(page.data);
             match page.last_id {
                 // The same page again would go on for ever.
@@ -129,24 +141,89 @@ impl ClaudeClient {
             stream.wait_for_content().await?;
             Ok(stream)
         };
-        self.with_retries(bounds, notices, attempt).await
+        let mut operation = self.operation(RequestKind::Messages, &request.model);
+        match self.with_retries(bounds, notices, attempt).await {
+            Ok(stream) => Ok(stream.with_operation(operation)),
+            Err(error) => {
+                operation.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// The reply to `call` as `T`: from the cache where that has it, else sent for.
+    async fn whole_or_cached<T: DeserializeOwned>(
+        &self,
+        kind: RequestKind,
+        call: &Call,
+        bounds: &Bounds,
+    ) -> ClaudeResult<T> {
+        let Some(cache) = &self.cache else {
+            let mut operation = self.operation(kind, "");
+            let answer = self.whole(call, bounds).await;
+            operation.ended(&answer);
+            return answer;
+        };
+        // Others may wait for this fetch. Cancelling drops it, and one of them takes over; told as its failure, it would
+        // fail them, too.
+        let own = &bounds.without_cancellation();
+        let attempt = |turn| async move {
+            let (reply, body) = self.read(call, turn).await?;
+            // A body that is cut off where nothing tells its length shows here.
+            parse::<T>(&body)?;
+            let keep = storable(reply.status, &reply.headers);
+            Ok(if keep {
+                Fetched::Keep {
+                    value: body,
+                    ttl: None,
+                }
+            } else {
+                Fetched::Pass(body)
+            })
+        };
+        let fetch = || async {
+            let mut operation = self.operation(kind, "");
+            let fetched = self.with_retries(own, None, attempt).await;
+            operation.ended(&fetched);
+            fetched
+        };
+        let key = self.shared.endpoint.cache_key(call);
+        let found = cache.get_or_fetch(key.as_str(), RequestCaching::Use, fetch);
+        let found = bounds.run(found).await?.map_err(not_fetched)?;
+        parse(&found.value)
     }
 
     /// Sends `call` and reads its reply as `T`.
     async fn whole<T: DeserializeOwned>(&self, call: &Call, bounds: &Bounds) -> ClaudeResult<T> {
-        let config = &self.shared.config;
         let attempt = |turn| async move {
-            let response = self.send_once(call).await?;
-            let body = reply::read_whole(
-                response.into_body(),
-                config.max_response_bytes,
-                config.timeouts.idle,
-            );
-            let body = body.await?;
-            drop(turn);
+            let (_, body) = self.read(call, turn).await?;
             parse(&body)
         };
         self.with_retries(bounds, None, attempt).await
+    }
+
+    /// Sends `call` once and reads its reply to the end.
+    async fn read(&self, call: &Call, turn: Turn) -> ClaudeResult<(Parts, Bytes)> {
+        let config = &self.shared.config;
+        let (reply, body) = self.send_once(call).await?.into_parts();
+        let body = reply::read_whole(body, config.max_response_bytes, config.timeouts.idle);
+        let body = body.await?;
+        drop(turn);
+        Ok((reply, body))
+    }
+}
+
+fn not_fetched(error: FetchError<ClaudeError>) -> ClaudeError {
+    match error {
+        FetchError::Fetch(error) => error,
+        FetchError::Crowded { limit } => ClaudeError::BudgetExhausted {
+            reason: BudgetReason::TooManyWaiting { waiting: limit },
+            last: None,
+        },
+        FetchError::WaitedTooLong { after } => ClaudeError::Timeout {
+            stage: TimeoutStage::Total,
+            after,
+        },
     }
 }
 

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_performance::metrics::Gauge;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -33,6 +34,18 @@ struct State {
     under_way: usize,
     waiting: usize,
     lowered_at: Option<Instant>,
+    /// Shows `limit` to those who watch.
+    gauge: Option<Gauge>,
+}
+
+impl State {
+    fn set_limit(&mut self, limit: f64) {
+        self.limit = limit;
+        if let Some(gauge) = &self.gauge {
+            // Fractions let nobody in.
+            gauge.set(limit.floor());
+        }
+    }
 }
 
 /// One request under way, until dropped.
@@ -40,16 +53,19 @@ struct State {
 pub(super) struct Turn(Arc<Inner>);
 
 impl Concurrency {
-    pub(super) fn new(max: usize) -> Self {
+    pub(super) fn new(max: usize, gauge: Option<Gauge>) -> Self {
         let max = max.max(1) as f64;
+        let mut state = State {
+            limit: max,
+            under_way: 0,
+            waiting: 0,
+            lowered_at: None,
+            gauge,
+        };
+        state.set_limit(max);
         Concurrency(Arc::new(Inner {
             max,
-            state: Mutex::new(State {
-                limit: max,
-                under_way: 0,
-                waiting: 0,
-                lowered_at: None,
-            }),
+            state: Mutex::new(state),
             freed: Notify::new(),
         }))
     }
@@ -87,7 +103,8 @@ impl Concurrency {
 
     pub(super) fn succeeded(&self) {
         let mut state = self.0.state.lock();
-        state.limit = (state.limit + 1.0 / state.limit).min(self.0.max);
+        let raised = state.limit + 1.0 / state.limit;
+        state.set_limit(raised.min(self.0.max));
         drop(state);
         self.0.freed.notify_one();
     }
@@ -99,7 +116,8 @@ impl Concurrency {
             .lowered_at
             .is_none_or(|at| now.duration_since(at) >= ONE_ANSWER)
         {
-            state.limit = (state.limit / 2.0).max(1.0);
+            let halved = state.limit / 2.0;
+            state.set_limit(halved.max(1.0));
             state.lowered_at = Some(now);
         }
     }
@@ -143,7 +161,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn overload_halves_once_a_second_and_successes_raise_to_the_maximum() {
-        let limit = Concurrency::new(10);
+        let limit = Concurrency::new(10, None);
         for _ in 0..5 {
             limit.overloaded();
         }
@@ -161,7 +179,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn never_more_than_the_limit_and_nobody_is_forgotten() {
-        let limit = Concurrency::new(3);
+        let limit = Concurrency::new(3, None);
         let peak = Mutex::new((0_usize, 0_usize));
         let one = || async {
             let _turn = limit.turn().await.unwrap();
@@ -180,7 +198,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_queue_is_bounded_and_a_dropped_wait_leaves_it() {
-        let limit = Concurrency::new(1);
+        let limit = Concurrency::new(1, None);
         let turn = limit.turn().await.unwrap();
         let mut waits: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(limit.turn())).collect();
         for wait in &mut waits {

@@ -10,6 +10,7 @@ mod calls;
 mod concurrency;
 mod config;
 mod events;
+mod measure;
 mod rate_limits;
 mod reply;
 mod request;
@@ -21,7 +22,9 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
+use agent_performance::cache::ResponseCache;
 use agent_performance::connection_pool::{ConnectionPoolConfig, HttpConnectionPool};
+use agent_performance::metrics::{Gauge, MetricsCollector};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +38,7 @@ use crate::error::ClaudeResult;
 use crate::retry::breaker::CircuitBreaker;
 use crate::retry::budget::RetryBudget;
 use concurrency::Concurrency;
+use measure::{Meter, Operation, RequestKind};
 use request::Endpoint;
 
 /// A client of the Messages API. Clones are cheap and share connections, retry budget, circuit breaker, concurrency
@@ -43,6 +47,8 @@ use request::Endpoint;
 pub struct ClaudeClient {
     shared: Arc<Shared>,
     cancel: CancellationToken,
+    /// For what may be answered from it.
+    cache: Option<ResponseCache>,
 }
 
 struct Shared {
@@ -53,6 +59,7 @@ struct Shared {
     breaker: CircuitBreaker,
     concurrency: Concurrency,
     rate_limits: Mutex<RateLimits>,
+    meter: Option<Arc<Meter>>,
 }
 
 impl ClaudeClient {
@@ -74,27 +81,63 @@ impl ClaudeClient {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_pool(config: ClaudeConfig, pool: Arc<HttpConnectionPool>) -> ClaudeResult<Self> {
+        Self::build(config, pool, None)
+    }
+
+    /// The same, recording into `metrics` what its requests take, use and meet: `gen_ai.client.*` and `claude.*` of the
+    /// metrics catalogue.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn new_with_performance(
+        config: ClaudeConfig,
+        metrics: Arc<MetricsCollector>,
+        pool: Arc<HttpConnectionPool>,
+    ) -> ClaudeResult<Self> {
+        let meter = Meter::new(&metrics, &config.base_url);
+        Self::build(config, pool, Some(meter))
+    }
+
+    fn build(
+        config: ClaudeConfig,
+        pool: Arc<HttpConnectionPool>,
+        meter: Option<Arc<Meter>>,
+    ) -> ClaudeResult<Self> {
+        let gauge = |of: fn(&Meter) -> Gauge| meter.as_deref().map(of);
         let shared = Shared {
             endpoint: Endpoint::new(&config)?,
             pool,
             budget: RetryBudget::new(),
-            breaker: CircuitBreaker::new(),
-            concurrency: Concurrency::new(config.max_concurrency),
+            breaker: CircuitBreaker::new(gauge(Meter::circuit_state)),
+            concurrency: Concurrency::new(config.max_concurrency, gauge(Meter::concurrency_limit)),
             rate_limits: Mutex::default(),
+            meter,
             config,
         };
         Ok(ClaudeClient {
             shared: Arc::new(shared),
             cancel: CancellationToken::new(),
+            cache: None,
         })
+    }
+
+    /// The same client, whose lists of models and token counts come from `cache` while they are fresh there.
+    ///
+    /// Those who ask for the same at the same time share one request. An answer is kept for the cache's own time, and
+    /// only if it is a complete 200; it serves only requests with the same credential, address, version, betas and body.
+    pub fn with_cache(&self, cache: ResponseCache) -> Self {
+        ClaudeClient {
+            cache: Some(cache),
+            ..self.clone()
+        }
     }
 
     /// The same client, whose every wait ends with [`Cancelled`](crate::error::ClaudeError::Cancelled) once `cancel` is
     /// cancelled: connecting, waiting for an answer, in the middle of a stream, backing off, or queueing.
     pub fn with_cancellation(&self, cancel: CancellationToken) -> Self {
         ClaudeClient {
-            shared: Arc::clone(&self.shared),
             cancel,
+            ..self.clone()
         }
     }
 
@@ -106,6 +149,10 @@ impl ClaudeClient {
     /// How many requests may be under way at once now: lowered when the API is overloaded, raised by successes.
     pub fn concurrency_limit(&self) -> usize {
         self.shared.concurrency.limit()
+    }
+
+    fn operation(&self, kind: RequestKind, model: &str) -> Operation {
+        Operation::begin(self.shared.meter.as_ref(), kind, model)
     }
 }
 

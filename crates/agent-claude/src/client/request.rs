@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agent_config::Secret;
+use agent_performance::cache::{CacheKey, KeyParts, Tenant};
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
@@ -25,6 +26,10 @@ pub(super) struct Endpoint {
     /// Without a slash at its end.
     base: String,
     headers: HeaderMap,
+    api_version: ApiVersion,
+    /// As sent.
+    betas: String,
+    tenant: Tenant,
 }
 
 /// A request ready to be sent, as often as it takes.
@@ -55,18 +60,22 @@ impl Endpoint {
             let (name, value) = credential(key, config.api_version)?;
             headers.insert(name, value);
         }
-        if !config.betas.is_empty() {
-            let betas = config.betas.join(",");
+        let betas = config.betas.join(",");
+        if !betas.is_empty() {
             let value = HeaderValue::from_str(&betas)
                 .map_err(|_| invalid(format!("`{betas}` cannot be a value of anthropic-beta")))?;
             headers.insert("anthropic-beta", value);
         }
         let origin = url.origin().ascii_serialization();
         let base = format!("{origin}{}", url.path().trim_end_matches('/'));
+        let credential = config.api_key.as_ref().map_or("", Secret::expose);
         Ok(Endpoint {
             origin,
             base,
             headers,
+            api_version: config.api_version,
+            betas,
+            tenant: Tenant::of_credential(credential.as_bytes()),
         })
     }
 
@@ -102,6 +111,20 @@ impl Endpoint {
         *request.uri_mut() = call.uri.clone();
         *request.headers_mut() = self.headers.clone();
         request
+    }
+
+    /// Under what a cache keeps the answer to `call`: everything that it depends on.
+    pub(super) fn cache_key(&self, call: &Call) -> CacheKey {
+        let parts = KeyParts {
+            tenant: self.tenant,
+            method: call.method.as_str(),
+            endpoint: &call.uri.to_string(),
+            api_version: self.api_version.as_str(),
+            betas: &[&self.betas],
+            selectors: &[],
+            body: &call.body,
+        };
+        parts.key()
     }
 
     fn uri(&self, path: &str) -> ClaudeResult<Uri> {

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::bounds::Bounds;
 use super::concurrency::Turn;
 use super::events::EventReader;
+use super::measure::Operation;
 use super::rate_limits::RateLimits;
 use super::{ClaudeConfig, reply};
 use crate::error::{ClaudeError, ClaudeResult, TimeoutStage};
@@ -34,6 +35,7 @@ pub struct MessageStream {
     idle_deadline: Option<Instant>,
     request_id: Option<String>,
     rate_limits: RateLimits,
+    operation: Operation,
     _turn: Turn,
 }
 
@@ -61,8 +63,18 @@ impl MessageStream {
             bounds,
             idle: config.timeouts.idle,
             idle_deadline: None,
+            operation: Operation::default(),
             _turn: turn,
         }
+    }
+
+    /// The same stream as the answer that `operation` waits for. What came of it before came now.
+    pub(super) fn with_operation(mut self, mut operation: Operation) -> Self {
+        for event in &self.before_content {
+            operation.saw(event);
+        }
+        self.operation = operation;
+        self
     }
 
     /// The next event; `None` after `message_stop` or an error.
@@ -122,11 +134,16 @@ impl MessageStream {
             Ok(StreamEvent::Ping) => {}
             Ok(event) => {
                 self.idle_deadline = None;
+                self.operation.saw(event);
                 if matches!(event, StreamEvent::MessageStop) {
+                    self.operation.succeeded();
                     self.state = State::Stopped;
                 }
             }
-            Err(_) => self.state = State::Done,
+            Err(error) => {
+                self.operation.failed(error);
+                self.state = State::Done;
+            }
         }
         result
     }

@@ -1,7 +1,7 @@
 //! The API's kinds of error and the statuses they come with: one table for both directions.
 
 /// A status's own kind stands first where it has several, and a kind's own status where it has several.
-const KINDS: &[(u16, &str)] = &[
+pub(super) const KINDS: &[(u16, &str)] = &[
     (400, "invalid_request_error"),
     (401, "authentication_error"),
     (402, "billing_error"),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_performance::metrics::Gauge;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -26,6 +27,8 @@ pub(crate) struct CircuitBreaker(Arc<Mutex<Circuit>>);
 struct Circuit {
     state: State,
     open_for: Duration,
+    /// Shows the state to those who watch.
+    gauge: Option<Gauge>,
 }
 
 #[derive(Debug)]
@@ -44,11 +47,13 @@ pub(crate) struct Pass {
 }
 
 impl CircuitBreaker {
-    pub(crate) fn new() -> Self {
-        let circuit = Circuit {
+    pub(crate) fn new(gauge: Option<Gauge>) -> Self {
+        let mut circuit = Circuit {
             state: State::Closed { failures: 0 },
             open_for: FIRST_OPEN,
+            gauge,
         };
+        circuit.set(State::Closed { failures: 0 });
         CircuitBreaker(Arc::new(Mutex::new(circuit)))
     }
 
@@ -62,7 +67,7 @@ impl CircuitBreaker {
                 if !left.is_zero() {
                     return Err(left);
                 }
-                circuit.state = State::Probing;
+                circuit.set(State::Probing);
                 true
             }
             State::Probing => return Err(circuit.open_for),
@@ -88,7 +93,7 @@ impl Pass {
                     circuit.open(FIRST_OPEN);
                 }
             }
-            (Health::Up, State::Probing) if was_probe => circuit.state = State::Closed { failures: 0 },
+            (Health::Up, State::Probing) if was_probe => circuit.set(State::Closed { failures: 0 }),
             (Health::Down, State::Probing) if was_probe => {
                 let open_for = (circuit.open_for * 2).min(LONGEST_OPEN);
                 circuit.open(open_for);
@@ -102,9 +107,20 @@ impl Pass {
 impl Circuit {
     fn open(&mut self, open_for: Duration) {
         self.open_for = open_for;
-        self.state = State::Open {
+        self.set(State::Open {
             until: Instant::now() + open_for,
-        };
+        });
+    }
+
+    fn set(&mut self, state: State) {
+        if let Some(gauge) = &self.gauge {
+            gauge.set(match state {
+                State::Closed { .. } => 0.0,
+                State::Probing => 1.0,
+                State::Open { .. } => 2.0,
+            });
+        }
+        self.state = state;
     }
 }
 
@@ -112,9 +128,9 @@ impl Drop for Pass {
     fn drop(&mut self) {
         if self.probe {
             // The probe told nothing, so the next request is one.
-            self.circuit.lock().state = State::Open {
+            self.circuit.lock().set(State::Open {
                 until: Instant::now(),
-            };
+            });
         }
     }
 }
@@ -131,7 +147,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failures_in_a_row_open_it_and_a_success_between_does_not_count() {
-        let breaker = CircuitBreaker::new();
+        let breaker = CircuitBreaker::new(None);
         fail(&breaker, 9);
         breaker.enter().unwrap().report(None);
         breaker.enter().unwrap().report(Some(Health::Up));
@@ -142,8 +158,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn its_state_is_shown() {
+        use agent_performance::metrics::{MetricUnit, MetricsCollector, NO_TAGS};
+        let gauge = MetricsCollector::new().gauge("state", MetricUnit::Count, NO_TAGS);
+        let breaker = CircuitBreaker::new(Some(gauge.clone()));
+        assert_eq!(gauge.value(), 0.0);
+        fail(&breaker, 10);
+        assert_eq!(gauge.value(), 2.0);
+        tokio::time::advance(FIRST_OPEN).await;
+        let probe = breaker.enter().unwrap();
+        assert_eq!(gauge.value(), 1.0);
+        drop(probe);
+        assert_eq!(gauge.value(), 2.0, "a probe that told nothing");
+        breaker.enter().unwrap().report(Some(Health::Up));
+        assert_eq!(gauge.value(), 0.0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_probe_is_one_and_decides() {
-        let breaker = CircuitBreaker::new();
+        let breaker = CircuitBreaker::new(None);
         fail(&breaker, 10);
         tokio::time::advance(FIRST_OPEN).await;
         let probe = breaker.enter().unwrap();
@@ -160,7 +193,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_abandoned_probe_makes_room_for_the_next() {
-        let breaker = CircuitBreaker::new();
+        let breaker = CircuitBreaker::new(None);
         fail(&breaker, 10);
         tokio::time::advance(FIRST_OPEN).await;
         drop(breaker.enter().unwrap());
@@ -175,7 +208,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn late_news_from_before_does_not_touch_the_probe() {
-        let breaker = CircuitBreaker::new();
+        let breaker = CircuitBreaker::new(None);
         let old = breaker.enter().unwrap();
         fail(&breaker, 10);
         tokio::time::advance(FIRST_OPEN).await;
@@ -186,7 +219,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_hour_of_outage_lets_few_through() {
-        let breaker = CircuitBreaker::new();
+        let breaker = CircuitBreaker::new(None);
         let mut passed = 0;
         for _ in 0..36_000 {
             if let Ok(pass) = breaker.enter() {

@@ -1,6 +1,8 @@
 //! The client against a real server on the loopback interface, and its retries against simulated time.
 
+mod cached;
 mod cancellation;
+mod measured;
 mod outage;
 mod replies;
 mod retries;

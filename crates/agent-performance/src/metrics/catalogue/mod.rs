@@ -5,6 +5,7 @@
 
 mod agent;
 mod bounds;
+mod claude;
 mod connections;
 mod gen_ai;
 mod markdown;
@@ -114,6 +115,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "The model's API, tools and agents",
         rows: gen_ai::ROWS,
+    },
+    Group {
+        title: "The client of the model's API",
+        rows: claude::ROWS,
     },
     Group {
         title: "Runs, sessions and their store",

@@ -1,0 +1,175 @@
+//! One request from its beginning to its end, retries included.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use agent_performance::metrics::GaugeGuard;
+
+use super::models::ModelHandles;
+use super::{Meter, RequestKind};
+use crate::error::{ClaudeError, ClaudeResult};
+use crate::messages::{Message, Usage};
+use crate::stream::StreamEvent;
+
+/// Records one request, once, whatever ends it; dropped before its end, it was cancelled. Without a meter, nothing.
+#[derive(Default)]
+pub(in super::super) struct Operation(Option<Box<UnderWay>>);
+
+struct UnderWay {
+    meter: Arc<Meter>,
+    kind: RequestKind,
+    begun: Instant,
+    /// The model asked for; empty where none is.
+    model: Box<str>,
+    /// Known when the answer has begun.
+    handles: Option<Arc<ModelHandles>>,
+    tokens: Tokens,
+    /// When the last piece of a stream came.
+    last_chunk: Option<Instant>,
+    _in_flight: GaugeGuard,
+}
+
+/// What the API has told of the usage so far.
+#[derive(Default)]
+struct Tokens {
+    input: Option<u64>,
+    cache_read: Option<u64>,
+    cache_creation: Option<u64>,
+    output: Option<u64>,
+}
+
+impl Operation {
+    pub(in super::super) fn begin(meter: Option<&Arc<Meter>>, kind: RequestKind, model: &str) -> Self {
+        Operation(meter.map(|meter| {
+            Box::new(UnderWay {
+                begun: Instant::now(),
+                _in_flight: meter.in_flight.hold(),
+                meter: Arc::clone(meter),
+                kind,
+                model: model.into(),
+                handles: None,
+                tokens: Tokens::default(),
+                last_chunk: None,
+            })
+        }))
+    }
+
+    /// Takes an event of the answer as having come now.
+    #[inline]
+    pub(in super::super) fn saw(&mut self, event: &StreamEvent) {
+        if let Some(under_way) = &mut self.0 {
+            under_way.saw(event);
+        }
+    }
+
+    /// Takes the whole answer.
+    pub(in super::super) fn answered(&mut self, message: &Message) {
+        if let Some(under_way) = &mut self.0 {
+            under_way.answer_of(&message.model);
+            under_way.tokens.told(&message.usage);
+        }
+    }
+
+    pub(in super::super) fn succeeded(&mut self) {
+        self.end(None);
+    }
+
+    pub(in super::super) fn failed(&mut self, error: &ClaudeError) {
+        self.end(Some(error.error_type()));
+    }
+
+    pub(in super::super) fn ended<T>(&mut self, result: &ClaudeResult<T>) {
+        match result {
+            Ok(_) => self.succeeded(),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    fn end(&mut self, error_type: Option<&'static str>) {
+        if let Some(under_way) = self.0.take() {
+            under_way.end(error_type);
+        }
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        self.end(Some(ClaudeError::CANCELLED_TYPE));
+    }
+}
+
+impl UnderWay {
+    fn saw(&mut self, event: &StreamEvent) {
+        match event {
+            StreamEvent::ContentBlockDelta { .. } => self.chunk(),
+            StreamEvent::MessageStart { message } => {
+                self.answer_of(&message.model);
+                self.tokens.told(&message.usage);
+                // Said before anything is written: no count of what an answer that breaks off has cost.
+                self.tokens.output = None;
+            }
+            StreamEvent::MessageDelta(delta) => {
+                if let Some(usage) = &delta.usage {
+                    self.tokens.told(usage);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The hot one: two clock readings and one sample, no allocation.
+    fn chunk(&mut self) {
+        let Some(handles) = &self.handles else { return };
+        let now = Instant::now();
+        match self.last_chunk.replace(now) {
+            None => handles.first_chunk.record(now.duration_since(self.begun)),
+            Some(last) => handles.per_chunk.record(now.duration_since(last)),
+        }
+    }
+
+    fn answer_of(&mut self, model: &str) {
+        self.handles = Some(self.meter.models.handles(&self.model, model));
+    }
+
+    fn end(&self, error_type: Option<&'static str>) {
+        self.meter.ended(self.kind, error_type);
+        if self.kind != RequestKind::Messages {
+            return;
+        }
+        let took = self.begun.elapsed();
+        let handles = self.handles.as_deref();
+        match (error_type, handles) {
+            (None, Some(handles)) => handles.duration.record(took),
+            // An answer that names no model: nobody can say whose time it was.
+            (None, None) => {}
+            (Some(error_type), _) => self.meter.models.failed(&self.model, handles, error_type, took),
+        }
+        let Some(handles) = handles else { return };
+        if let Some(tokens) = self.tokens.prompt() {
+            handles.input_tokens.record(tokens as f64);
+        }
+        if let Some(tokens) = self.tokens.output {
+            handles.output_tokens.record(tokens as f64);
+        }
+    }
+}
+
+impl Tokens {
+    /// Counts are totals so far, so they replace.
+    fn told(&mut self, usage: &Usage) {
+        for (known, told) in [
+            (&mut self.input, usage.input_tokens),
+            (&mut self.cache_read, usage.cache_read_input_tokens),
+            (&mut self.cache_creation, usage.cache_creation_input_tokens),
+            (&mut self.output, usage.output_tokens),
+        ] {
+            *known = told.or(*known);
+        }
+    }
+
+    /// The whole prompt, cached parts included; `None` when nothing was told of it.
+    fn prompt(&self) -> Option<u64> {
+        let parts = [self.input, self.cache_read, self.cache_creation];
+        parts.into_iter().flatten().reduce(u64::saturating_add)
+    }
+}
