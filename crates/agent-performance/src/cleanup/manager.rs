@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::admission::Admission;
 use super::pressure::{MemoryReader, PressureConfig, PressureLevel};
 use super::task::{Jobs, Outcome, RegisterError};
 use super::worker::{CycleReport, Worker};
+use crate::instrumentation::SystemMetrics;
 use crate::lifecycle::{Lifecycle, TaskHandle};
 use crate::memory::{MemoryPool, ResourceTracker};
 use crate::metrics::MetricsCollector;
@@ -33,7 +35,7 @@ pub struct CleanupConfig {
     pub pressure_interval: Duration,
     /// What counts as pressure.
     pub pressure: PressureConfig,
-    /// Where readings of memory come from.
+    /// Where readings of memory come from. Default: the system.
     pub reader: MemoryReader,
     /// Whose account is searched for leaks in each cycle.
     pub tracker: Option<ResourceTracker>,
@@ -45,6 +47,7 @@ pub struct CleanupConfig {
 
 impl Default for CleanupConfig {
     fn default() -> Self {
+        let system = SystemMetrics::new(Path::new("."));
         CleanupConfig {
             interval: Duration::from_secs(60),
             task_timeout: Duration::from_secs(30),
@@ -52,7 +55,7 @@ impl Default for CleanupConfig {
             final_deadline: Duration::from_secs(5),
             pressure_interval: Duration::from_secs(1),
             pressure: PressureConfig::default(),
-            reader: Arc::new(super::MemoryReading::default),
+            reader: Arc::new(move || system.memory()),
             tracker: None,
             leak_threshold: Duration::from_secs(3600),
             lifecycle: Lifecycle::new(),
@@ -190,6 +193,12 @@ impl ResourceCleanupManager {
     /// Runs one cycle now, besides those on the timer.
     pub async fn run_cycle(&self) -> CycleReport {
         self.worker.cycle(self.worker.config.task_timeout).await
+    }
+
+    /// Records the figures of the pool, of what is alive and of memory pressure as they are now; each cycle does so,
+    /// too. For whoever is about to read them.
+    pub fn record_figures(&self) {
+        self.worker.publish();
     }
 
     /// Starts the cycles and the watch on memory. A second call changes nothing; after [`stop`](Self::stop) it

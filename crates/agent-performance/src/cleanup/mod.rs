@@ -22,6 +22,6 @@ pub use admission::{Admission, Overloaded};
 pub use children::{ChildEntry, ChildLedger, ReapReport, Reaped, reap_orphans};
 pub use managed::ManagedResource;
 pub use manager::{CleanupConfig, ResourceCleanupManager, StopReport};
-pub use pressure::{CgroupMemory, MemoryReader, MemoryReading, PressureConfig, PressureLevel, Stall};
+pub use pressure::{MemoryReader, PressureConfig, PressureLevel};
 pub use task::{Outcome, RegisterError, TaskFailure};
 pub use worker::CycleReport;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::instrumentation::MemoryFigures;
+
 /// How short memory is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -20,37 +22,8 @@ pub enum PressureLevel {
     Critical,
 }
 
-/// One look at memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct MemoryReading {
-    /// Resident memory of this process, in bytes.
-    pub resident: u64,
-    /// The control group's memory, where it has a limit.
-    pub cgroup: Option<CgroupMemory>,
-    /// How long work stood still for want of memory, where the kernel tells.
-    pub stall: Option<Stall>,
-}
-
-/// Memory of a control group, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CgroupMemory {
-    /// In use, without file cache that can be dropped at once.
-    pub used: u64,
-    /// The limit.
-    pub limit: u64,
-}
-
-/// Pressure stall information: percent of the last ten seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stall {
-    /// In which some task waited for memory.
-    pub some: f64,
-    /// In which all tasks did.
-    pub full: f64,
-}
-
-/// Where readings come from. Called on a runtime thread, so it must not block for long.
-pub type MemoryReader = Arc<dyn Fn() -> MemoryReading + Send + Sync>;
+/// Where readings come from: the system's, or a test's. Called on a runtime thread, so it must not block for long.
+pub type MemoryReader = Arc<dyn Fn() -> MemoryFigures + Send + Sync>;
 
 /// What counts as pressure.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,7 +84,7 @@ impl Gauge {
     }
 
     /// Takes a reading into account: the level after it.
-    pub(super) fn observe(&mut self, reading: &MemoryReading, now: Instant) -> PressureLevel {
+    pub(super) fn observe(&mut self, reading: &MemoryFigures, now: Instant) -> PressureLevel {
         let reached = self.judge(reading, 0.0);
         if reached >= self.level {
             (self.level, self.calm_since) = (reached, None);
@@ -134,28 +107,33 @@ impl Gauge {
     }
 
     /// The tightest of the limits.
-    pub(super) fn tightest(&self, reading: &MemoryReading) -> MemoryUse {
+    pub(super) fn tightest(&self, reading: &MemoryFigures) -> MemoryUse {
+        let resident = reading.resident.unwrap_or(0);
         let own = self.config.memory_limit.map(|limit| MemoryUse {
-            used: reading.resident,
+            used: resident,
             limit,
         });
-        let group = reading.cgroup.map(|cgroup| MemoryUse {
-            used: cgroup.used,
-            limit: cgroup.limit,
-        });
+        let group = reading.cgroup;
+        let group = group
+            .memory_used
+            .zip(group.memory_limit)
+            .map(|(used, limit)| MemoryUse { used, limit });
         let limits = own.into_iter().chain(group);
         let tightest = limits.max_by(|a, b| a.part().total_cmp(&b.part()));
         tightest.unwrap_or(MemoryUse {
-            used: reading.resident,
+            used: resident,
             limit: u64::MAX,
         })
     }
 
     /// The level that this reading alone would be, with all thresholds lowered by `margin` of the limit.
-    fn judge(&self, reading: &MemoryReading, margin: f64) -> PressureLevel {
+    fn judge(&self, reading: &MemoryFigures, margin: f64) -> PressureLevel {
         let config = &self.config;
         let part = self.tightest(reading).part();
-        let (some, full) = reading.stall.map_or((0.0, 0.0), |stall| (stall.some, stall.full));
+        let (some, full) = (
+            reading.stall_some.unwrap_or(0.0),
+            reading.stall_full.unwrap_or(0.0),
+        );
         // Stalls are averages already; half of where they began is calm.
         let stall_factor = if margin > 0.0 { 0.5 } else { 1.0 };
         if part >= config.critical - margin || full >= config.stall_critical * stall_factor {

@@ -10,9 +10,10 @@ use tokio::time::{Instant, sleep};
 
 use super::pressure::Gauge;
 use super::{
-    CgroupMemory, CleanupConfig, ManagedResource, MemoryReading, PressureConfig, PressureLevel,
-    RegisterError, ResourceCleanupManager, Stall, StopReport,
+    CleanupConfig, ManagedResource, PressureConfig, PressureLevel, RegisterError, ResourceCleanupManager,
+    StopReport,
 };
+use crate::instrumentation::{CgroupFigures, MemoryFigures};
 use crate::lifecycle::Lifecycle;
 use crate::memory::{MemoryPool, PoolConfig, ResourceTracker, TrackerConfig};
 use crate::metrics::MetricsCollector;
@@ -31,7 +32,7 @@ fn setup(change: impl FnOnce(&mut CleanupConfig)) -> Setup {
     let (pool, metrics) = (Arc::new(MemoryPool::new()), Arc::new(MetricsCollector::new()));
     let lifecycle = Lifecycle::new();
     let mut config = CleanupConfig {
-        reader: Arc::new(MemoryReading::default),
+        reader: Arc::new(MemoryFigures::default),
         lifecycle: lifecycle.clone(),
         ..CleanupConfig::default()
     };
@@ -48,6 +49,13 @@ fn sum(metrics: &MetricsCollector, name: &str) -> f64 {
     metrics
         .get_metric_statistics(name)
         .map_or(0.0, |statistics| statistics.sum)
+}
+
+fn memory(resident: u64) -> MemoryFigures {
+    MemoryFigures {
+        resident: Some(resident),
+        ..MemoryFigures::default()
+    }
 }
 
 /// Tasks run on the same thread as the test: each yield lets them catch up.
@@ -231,7 +239,7 @@ async fn cycles_trim_the_pool_and_name_leaks_once() {
     }));
     let metrics = Arc::new(MetricsCollector::new());
     let config = CleanupConfig {
-        reader: Arc::new(MemoryReading::default),
+        reader: Arc::new(MemoryFigures::default),
         tracker: Some(tracker.clone()),
         ..CleanupConfig::default()
     };
@@ -252,22 +260,20 @@ async fn cycles_trim_the_pool_and_name_leaks_once() {
 /// Readings at seconds, and the level after each.
 #[test]
 fn levels_rise_at_once_and_fall_slowly_with_distance() {
-    let memory = |percent: u64| MemoryReading {
-        resident: percent,
-        ..MemoryReading::default()
-    };
-    let cgroup = |percent: u64| MemoryReading {
-        cgroup: Some(CgroupMemory {
-            used: percent,
-            limit: 100,
-        }),
+    let cgroup = |percent: u64| MemoryFigures {
+        cgroup: CgroupFigures {
+            memory_used: Some(percent),
+            memory_limit: Some(100),
+            ..CgroupFigures::default()
+        },
         ..memory(1)
     };
-    let stall = |some: f64, full: f64| MemoryReading {
-        stall: Some(Stall { some, full }),
+    let stall = |some: f64, full: f64| MemoryFigures {
+        stall_some: Some(some),
+        stall_full: Some(full),
         ..memory(1)
     };
-    type Case = (&'static str, Vec<(u64, MemoryReading, PressureLevel)>);
+    type Case = (&'static str, Vec<(u64, MemoryFigures, PressureLevel)>);
     let cases: [Case; 5] = [
         (
             "resident memory",
@@ -317,8 +323,8 @@ fn levels_rise_at_once_and_fall_slowly_with_distance() {
             "the tightest counts",
             vec![(
                 0,
-                MemoryReading {
-                    resident: 95,
+                MemoryFigures {
+                    resident: Some(95),
                     ..cgroup(1)
                 },
                 Critical,
@@ -355,13 +361,12 @@ async fn an_oscillating_reading_does_not_make_the_level_flap() {
     let seam = Arc::clone(&reading);
     let setup = setup(|config| {
         config.pressure.memory_limit = Some(100);
-        config.reader = Arc::new(move || MemoryReading {
-            resident: if seam.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+        config.reader = Arc::new(move || {
+            memory(if seam.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
                 76
             } else {
                 72
-            },
-            ..MemoryReading::default()
+            })
         });
     });
     let mut level = setup.manager.pressure();
@@ -404,10 +409,7 @@ async fn under_a_limit_of_64_mib_it_sheds_stays_alive_and_recovers() {
             let parts = [&seam.work, &seam.cache, &seam.sessions].map(|part| part.load(Ordering::SeqCst));
             let resident = parts.iter().sum::<u64>() + pooled.get_stats().total_allocated_bytes;
             seam.peak.fetch_max(resident, Ordering::SeqCst);
-            MemoryReading {
-                resident,
-                ..MemoryReading::default()
-            }
+            memory(resident)
         }),
         ..CleanupConfig::default()
     };
@@ -490,10 +492,7 @@ async fn under_a_limit_of_64_mib_it_sheds_stays_alive_and_recovers() {
 async fn refusal_ends_when_nobody_looks_at_memory_any_more() {
     let setup = setup(|config| {
         config.pressure.memory_limit = Some(100);
-        config.reader = Arc::new(|| MemoryReading {
-            resident: 99,
-            ..MemoryReading::default()
-        });
+        config.reader = Arc::new(|| memory(99));
     });
     let admission = setup.manager.admission();
     setup.manager.start().await;
@@ -564,4 +563,13 @@ fn a_managed_resource_is_cleaned_up_exactly_once() {
         panic!("on purpose")
     });
     assert!(unwound.is_err());
+}
+
+/// The default reader tells of this very process.
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_is_read_from_the_system_unless_told_otherwise() {
+    let reader = CleanupConfig::default().reader;
+    let resident = reader().resident.expect("the system tells");
+    assert!(resident > MIB && resident < 10_000 * MIB, "{resident}");
 }

@@ -73,7 +73,7 @@ impl Worker {
     /// Trims the pool, runs every task, looks for leaks, records the figures.
     pub(super) async fn cycle(&self, task_timeout: Duration) -> CycleReport {
         let begun = Instant::now();
-        let resident_before = (self.config.reader)().resident;
+        let resident_before = (self.config.reader)().resident.unwrap_or(0);
         let mut report = CycleReport {
             freed: self.pool.trim().bytes,
             ..CycleReport::default()
@@ -81,7 +81,7 @@ impl Worker {
         let level = *self.level.borrow();
         self.run_all(&self.tasks, level, task_timeout, &mut report).await;
         report.suspects = self.look_for_leaks();
-        let resident_after = (self.config.reader)().resident;
+        let resident_after = (self.config.reader)().resident.unwrap_or(u64::MAX);
         let count = |name: &str, value: u64| self.metrics.record_counter(name, value as f64, HashMap::new());
         count("cleanup.freed_bytes", report.freed);
         // What the process really shrank by; it may well have grown meanwhile, which is no negative freeing.
@@ -168,7 +168,7 @@ impl Worker {
         self.level.send_if_modified(|current| {
             let changed = *current != level;
             if changed {
-                tracing::warn!(from = %current, to = %level, resident = reading.resident, "memory pressure changed");
+                tracing::warn!(from = %current, to = %level, resident = ?reading.resident, "memory pressure changed");
             }
             *current = level;
             changed
@@ -208,7 +208,7 @@ impl Worker {
     }
 
     /// The pool's and the tracker's figures as metrics.
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
         let gauge =
             |name: &str, value: f64, unit| self.metrics.record_gauge(name, value, unit, HashMap::new());
         let pool: PoolStats = self.pool.get_stats();

@@ -150,10 +150,15 @@ fn growth(slots: &[Slot; SLOTS], of: fn(&Slot) -> Range) -> Option<[u64; SLOTS]>
     if !lows.is_sorted_by(|a, b| a < b) {
         return None;
     }
-    let rise = lows[SLOTS - 1] - lows[0];
-    // Traffic makes the lows wander, too, by less than it moves the value within one slot.
-    let swing = of(&slots[0]).high - lows[0];
-    if rise < swing / 2 {
+    // Traffic makes the lows wander, too, by less than it moves the value within a slot. The first slot is left out
+    // of this: it may hold the type's own beginning, from which everything rises.
+    let rise = lows[SLOTS - 1] - lows[1];
+    let mut swings: Vec<u64> = slots[1..]
+        .iter()
+        .map(|slot| of(slot).high - of(slot).low)
+        .collect();
+    swings.sort_unstable();
+    if rise < swings[swings.len() / 2] / 2 {
         return None;
     }
     // Twice the traffic keeps twice as many alive (Little's law): only what is beyond that is unexplained.
@@ -164,13 +169,15 @@ fn growth(slots: &[Slot; SLOTS], of: fn(&Slot) -> Range) -> Option<[u64; SLOTS]>
         _ => 1.0,
     };
     let traffic = ratio(|slot| slot.begun).max(ratio(|slot| slot.ended)).max(1.0);
-    let (before, after) = (mean(&lows[..SLOTS / 2]), mean(&lows[SLOTS / 2..]));
+    // The middle, not the low: of few that come and go, the low grows faster than their number.
+    let middles = slots.map(|slot| (of(&slot).low as f64 + of(&slot).high as f64) / 2.0);
+    let (before, after) = (mean(&middles[..SLOTS / 2]), mean(&middles[SLOTS / 2..]));
     let unexplained = after - before * traffic;
     (unexplained >= (after - before) / 2.0).then_some(lows)
 }
 
-fn mean(values: &[u64]) -> f64 {
-    values.iter().map(|value| *value as f64).sum::<f64>() / values.len() as f64
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
 }
 
 impl fmt::Display for LeakSuspect {

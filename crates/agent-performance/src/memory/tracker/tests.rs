@@ -255,7 +255,7 @@ const SHAPES: [fn(f64) -> f64; 5] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn a_busy_hour_without_a_leak_names_nobody(
