@@ -15,6 +15,7 @@
 
 mod directives;
 mod flight;
+mod get_or_fetch;
 mod key;
 mod limits;
 mod lookup;

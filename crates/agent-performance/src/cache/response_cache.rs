@@ -1,20 +1,17 @@
-use std::any::Any;
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use super::flight::{Flights, Leader, MAX_WAIT, MAX_WAITERS, Part};
+use super::flight::Flights;
 use super::metrics::CacheMetrics;
-use super::store::{Entry, Hit, Store};
-use super::{
-    CacheLimits, CacheStats, CachedResponse, FetchError, Fetched, Found, Lookup, RequestCaching, Source,
-};
+use super::store::{Entry, Hit, Store, weight};
+use super::{CacheLimits, CacheStats, CachedResponse, Lookup, RequestCaching};
+use crate::memory::{ExpectedLimit, ResourceKind, ResourceTracker};
 use crate::metrics::MetricsCollector;
 
 /// Slots looked at per hold of the lock while sweeping: some tens of microseconds.
@@ -26,16 +23,17 @@ const SWEEP_STEP: usize = 1024;
 /// never does. Locks are held for the work on one entry and never across an await.
 #[derive(Clone)]
 pub struct ResponseCache {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     enabled: AtomicBool,
     ttl: Duration,
     /// Locked inside of `flights` where both are.
     store: Mutex<Store>,
-    flights: Flights,
+    pub(super) flights: Flights,
     metrics: CacheMetrics,
+    resources: Option<ResourceKind>,
 }
 
 impl ResponseCache {
@@ -51,15 +49,30 @@ impl ResponseCache {
 
     /// With every limit named.
     pub fn with_limits(limits: CacheLimits) -> Self {
-        Self::build(limits, CacheMetrics::default())
+        Self::build(limits, CacheMetrics::default(), None)
     }
 
     /// The same, recording `cache.*` into `collector`.
     pub fn with_metrics(limits: CacheLimits, collector: &MetricsCollector) -> Self {
-        Self::build(limits, CacheMetrics::new(collector))
+        Self::build(limits, CacheMetrics::new(collector), None)
     }
 
-    fn build(limits: CacheLimits, metrics: CacheMetrics) -> Self {
+    /// The same, with each entry an account in `tracker` under `cache entries`.
+    pub fn with_observers(
+        limits: CacheLimits,
+        collector: &MetricsCollector,
+        tracker: &ResourceTracker,
+    ) -> Self {
+        let resources = tracker.kind("cache entries");
+        // Entries rest until they are asked for: within the bounds, neither their age nor their growth is a leak.
+        resources.expect_at_most(ExpectedLimit {
+            count: limits.entries as u64,
+            bytes: limits.bytes as u64,
+        });
+        Self::build(limits, CacheMetrics::new(collector), Some(resources))
+    }
+
+    fn build(limits: CacheLimits, metrics: CacheMetrics, resources: Option<ResourceKind>) -> Self {
         ResponseCache {
             inner: Arc::new(Inner {
                 enabled: AtomicBool::new(true),
@@ -67,6 +80,7 @@ impl ResponseCache {
                 store: Mutex::new(Store::new(limits.entries, limits.bytes)),
                 flights: Flights::default(),
                 metrics,
+                resources,
             }),
         }
     }
@@ -135,127 +149,6 @@ impl ResponseCache {
         self.changed(true);
     }
 
-    /// What is under `key`, or else what `fetch` brings, which is then stored.
-    ///
-    /// Of all who ask for one key at the same time, one fetches and the others wait for it. If that one is dropped or
-    /// panics, one of the waiting takes over with a fetch of its own. If its fetch fails, all who wait get the same error;
-    /// errors are never stored, so the next to ask tries again. Dropping the future gives up nothing of anyone else's.
-    ///
-    /// `fetch` runs inside this future, and must not ask for the same key itself. While the cache is off, it runs for each
-    /// caller.
-    ///
-    /// # Errors
-    /// [`FetchError::Fetch`] with the fetch's own error; the others when too many wait, or for too long.
-    pub async fn get_or_fetch<E, F>(
-        &self,
-        key: &str,
-        caching: RequestCaching,
-        fetch: impl FnOnce() -> F,
-    ) -> Result<Found, FetchError<E>>
-    where
-        E: Clone + Send + Sync + 'static,
-        F: Future<Output = Result<Fetched, E>>,
-    {
-        let caching = if self.is_enabled() {
-            caching
-        } else {
-            RequestCaching::Bypass
-        };
-        let (leader, source) = match caching.max_age() {
-            None if caching == RequestCaching::Bypass => {
-                self.bypassed();
-                let value = fetch().await.map_err(FetchError::Fetch)?.into_value();
-                return Ok(Found {
-                    value,
-                    source: Source::Bypassed,
-                });
-            }
-            None => {
-                self.bypassed();
-                (self.inner.flights.lead(key), Source::Bypassed)
-            }
-            Some(max_age) => match self.turn(key, max_age).await? {
-                Turn::Answered(found) => return Ok(found),
-                Turn::Lead(leader) => (leader, Source::Fetched),
-            },
-        };
-        match fetch().await {
-            Ok(fetched) => {
-                let value = fetched.value().clone();
-                leader.land(Ok(value.clone()), || {
-                    if let Fetched::Keep { value, ttl } = fetched {
-                        self.put_now(key, Bytes::copy_from_slice(&value), ttl);
-                    }
-                });
-                Ok(Found { value, source })
-            }
-            Err(error) => {
-                let shared: Arc<dyn Any + Send + Sync> = Arc::new(error.clone());
-                leader.land(Err(shared), || {});
-                Err(FetchError::Fetch(error))
-            }
-        }
-    }
-
-    /// Waits until there is an answer, or until it falls to this caller to fetch it. Counts one look-up.
-    async fn turn<E>(&self, key: &str, max_age: Duration) -> Result<Turn<'_>, FetchError<E>>
-    where
-        E: Clone + Send + Sync + 'static,
-    {
-        let mut deadline = None;
-        loop {
-            if let Some((value, age)) = self.find(key, max_age) {
-                return Ok(Turn::Answered(Found {
-                    value,
-                    source: Source::Cached { age },
-                }));
-            }
-            let waiter = match self.inner.flights.join(key) {
-                Part::Lead(leader) => {
-                    // Another may have landed between the look and the lead.
-                    if let Some((value, age)) = self.find(key, max_age) {
-                        return Ok(Turn::Answered(Found {
-                            value,
-                            source: Source::Cached { age },
-                        }));
-                    }
-                    self.missed();
-                    return Ok(Turn::Lead(leader));
-                }
-                Part::Wait(waiter) => waiter,
-                Part::Crowded => {
-                    self.missed();
-                    return Err(FetchError::Crowded { limit: MAX_WAITERS });
-                }
-            };
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + MAX_WAIT);
-            match timeout_at(deadline, waiter.outcome()).await {
-                // The leader gave up: look again, and perhaps lead.
-                Ok(None) => {}
-                Ok(Some(Ok(value))) => {
-                    self.coalesced();
-                    return Ok(Turn::Answered(Found {
-                        value,
-                        source: Source::Shared,
-                    }));
-                }
-                Ok(Some(Err(error))) => {
-                    if let Some(error) = error.downcast_ref::<E>() {
-                        self.coalesced();
-                        return Err(FetchError::Fetch(error.clone()));
-                    }
-                    // The one that failed has another type of error: nothing to share.
-                    self.missed();
-                    return Ok(Turn::Lead(self.inner.flights.lead(key)));
-                }
-                Err(_) => {
-                    self.missed();
-                    return Err(FetchError::WaitedTooLong { after: MAX_WAIT });
-                }
-            }
-        }
-    }
-
     /// Exact, and all of one moment.
     pub fn get_stats(&self) -> CacheStats {
         self.store().stats()
@@ -269,7 +162,7 @@ impl ResponseCache {
         loop {
             let swept = self.store().sweep(from, SWEEP_STEP, now);
             let Some(gone) = swept else { break };
-            freed += weight(&gone);
+            freed += weight_of(&gone);
             from += SWEEP_STEP;
         }
         self.changed(freed > 0);
@@ -281,7 +174,7 @@ impl ResponseCache {
         let now = Instant::now();
         let gone = self.store().shrink_to(bytes, now);
         self.changed(!gone.is_empty());
-        weight(&gone)
+        weight_of(&gone)
     }
 
     /// Evicts half of the bytes held: the answer to memory pressure. Returns the bytes freed.
@@ -293,7 +186,7 @@ impl ResponseCache {
             store.shrink_to(half, now)
         };
         self.changed(!gone.is_empty());
-        weight(&gone)
+        weight_of(&gone)
     }
 
     /// Turns the cache off and empties it, or on again. While it is off every look-up is a bypass and nothing is stored.
@@ -321,7 +214,7 @@ impl ResponseCache {
     }
 
     /// Counts a hit, and leaves the miss to the caller, who may find the answer elsewhere.
-    fn find(&self, key: &str, max_age: Duration) -> Option<(Bytes, Duration)> {
+    pub(super) fn find(&self, key: &str, max_age: Duration) -> Option<(Bytes, Duration)> {
         let now = Instant::now();
         let hit = {
             let mut store = self.store();
@@ -355,27 +248,29 @@ impl ResponseCache {
         self.inner.flights.overtake(key, || self.put_now(key, value, ttl));
     }
 
-    fn put_now(&self, key: &str, value: Bytes, ttl: Option<Duration>) {
+    pub(super) fn put_now(&self, key: &str, value: Bytes, ttl: Option<Duration>) {
         let now = Instant::now();
         // Past the end of the clock is never.
         let expires = now.checked_add(ttl.unwrap_or(self.inner.ttl));
+        let size = weight(key, &value) as u64;
+        let tracked = self.inner.resources.as_ref().map(|kind| kind.track(size));
         let gone = {
             let mut store = self.store();
             if !self.is_enabled() {
                 return;
             }
-            store.put(key, value, now, expires)
+            store.put(key, value, now, expires, tracked)
         };
         drop(gone);
         self.changed(true);
     }
 
-    fn missed(&self) {
+    pub(super) fn missed(&self) {
         self.store().counts.misses += 1;
         self.inner.metrics.miss();
     }
 
-    fn coalesced(&self) {
+    pub(super) fn coalesced(&self) {
         let mut store = self.store();
         store.counts.misses += 1;
         store.counts.coalesced += 1;
@@ -383,7 +278,7 @@ impl ResponseCache {
         self.inner.metrics.coalesced();
     }
 
-    fn bypassed(&self) {
+    pub(super) fn bypassed(&self) {
         self.store().counts.bypasses += 1;
         self.inner.metrics.bypass();
     }
@@ -396,14 +291,8 @@ impl ResponseCache {
     }
 }
 
-fn weight(gone: &[Entry]) -> usize {
+fn weight_of(gone: &[Entry]) -> usize {
     gone.iter().map(Entry::weight).sum()
-}
-
-/// How a caller of `get_or_fetch` comes to its answer.
-enum Turn<'a> {
-    Answered(Found),
-    Lead(Leader<'a>),
 }
 
 impl fmt::Debug for ResponseCache {

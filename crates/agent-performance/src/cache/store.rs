@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::CacheStats;
+use crate::memory::Tracked;
 
 /// No slot. Also bounds the number of entries.
 const NONE: u32 = u32::MAX;
@@ -40,6 +41,8 @@ pub(super) struct Entry {
     /// `None` is never.
     expires: Option<Instant>,
     visited: bool,
+    /// Counted as a live resource for as long as it is.
+    _tracked: Option<Tracked>,
 }
 
 impl Entry {
@@ -52,7 +55,7 @@ impl Entry {
     }
 }
 
-fn weight(key: &str, value: &Bytes) -> usize {
+pub(super) fn weight(key: &str, value: &Bytes) -> usize {
     key.len() + value.len()
 }
 
@@ -102,6 +105,7 @@ impl Store {
         value: Bytes,
         now: Instant,
         expires: Option<Instant>,
+        tracked: Option<Tracked>,
     ) -> Vec<Entry> {
         let weight = weight(key, &value);
         let previous = self.index.get(key).copied().map(|at| self.take(at));
@@ -112,6 +116,7 @@ impl Store {
             stored: now,
             expires,
             visited: false,
+            _tracked: tracked,
         };
         if weight > self.max_bytes || self.max_entries == 0 || entry.is_expired(now) {
             // What was there before is out of date all the same.

@@ -47,7 +47,7 @@ impl PooledIo {
     ) -> Self {
         PooledIo {
             stream,
-            uses: ConnectionUses::default(),
+            uses: open.uses(),
             forwarded,
             _open: open,
             _permit: permit,

@@ -9,6 +9,7 @@ use super::origin::Origin;
 use super::stats::Counters;
 use super::tls::Tls;
 use super::{ConnectionPoolConfig, ConnectionPoolStats, HttpClient, PoolError};
+use crate::memory::{ResourceKind, ResourceTracker};
 use crate::metrics::MetricsCollector;
 
 /// Origins with a client at once. An agent talks to a handful; without a bound, addresses chosen by a web page could
@@ -58,21 +59,34 @@ impl Clients {
 impl HttpConnectionPool {
     /// Opens nothing and reads nothing: certificates are loaded at the first https connection.
     pub fn new(config: ConnectionPoolConfig) -> Self {
-        Self::build(config, PoolMetrics::default())
+        Self::build(config, PoolMetrics::default(), None)
     }
 
     /// The same, recording `connections.*` into `collector`.
     pub fn with_metrics(config: ConnectionPoolConfig, collector: &MetricsCollector) -> Self {
-        Self::build(config, PoolMetrics::new(collector))
+        Self::build(config, PoolMetrics::new(collector), None)
     }
 
-    fn build(config: ConnectionPoolConfig, metrics: PoolMetrics) -> Self {
+    /// The same, with each open connection an account in `tracker` under `http connections`, touched by each response.
+    pub fn with_observers(
+        config: ConnectionPoolConfig,
+        collector: &MetricsCollector,
+        tracker: &ResourceTracker,
+    ) -> Self {
+        Self::build(
+            config,
+            PoolMetrics::new(collector),
+            Some(tracker.kind("http connections")),
+        )
+    }
+
+    fn build(config: ConnectionPoolConfig, metrics: PoolMetrics, resources: Option<ResourceKind>) -> Self {
         let tls = Arc::new(Tls::new(config.ca_bundle.clone(), config.http2));
         HttpConnectionPool {
             proxies: Arc::new(config.proxy.matcher()),
             config,
             tls,
-            counters: Arc::new(Counters::new(metrics)),
+            counters: Arc::new(Counters::new(metrics, resources)),
             clients: Mutex::default(),
         }
     }

@@ -1,10 +1,11 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use http::Extensions;
 use hyper_util::client::legacy::connect::Connected;
 
 use super::metrics::PoolMetrics;
+use crate::memory::{ResourceKind, Tracked};
 
 /// True figures, taken where connections open, serve and close.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -45,12 +46,14 @@ pub(super) struct Counters {
     responses: AtomicU64,
     waited: AtomicU64,
     pub(super) metrics: PoolMetrics,
+    resources: Option<ResourceKind>,
 }
 
 impl Counters {
-    pub(super) fn new(metrics: PoolMetrics) -> Self {
+    pub(super) fn new(metrics: PoolMetrics, resources: Option<ResourceKind>) -> Self {
         Counters {
             metrics,
+            resources,
             ..Counters::default()
         }
     }
@@ -78,7 +81,10 @@ impl Counters {
         self.opened.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
         self.metrics.opened();
-        OpenConnection(Arc::clone(self))
+        OpenConnection {
+            counters: Arc::clone(self),
+            tracked: self.resources.as_ref().map(|kind| Arc::new(kind.track(0))),
+        }
     }
 
     pub(super) fn request_began(self: &Arc<Self>, uses: &ConnectionUses) -> RequestInFlight {
@@ -94,6 +100,9 @@ impl Counters {
 
     pub(super) fn response_came(&self, uses: &ConnectionUses) {
         self.responses.fetch_add(1, Ordering::Relaxed);
+        if let Some(tracked) = uses.0.tracked.upgrade() {
+            tracked.touch();
+        }
         if uses.0.served.fetch_add(1, Ordering::Relaxed) > 0 {
             self.reused.fetch_add(1, Ordering::Relaxed);
             self.metrics.reused();
@@ -103,12 +112,25 @@ impl Counters {
 
 /// Counts a socket as open until it is dropped.
 #[derive(Debug)]
-pub(super) struct OpenConnection(Arc<Counters>);
+pub(super) struct OpenConnection {
+    counters: Arc<Counters>,
+    tracked: Option<Arc<Tracked>>,
+}
+
+impl OpenConnection {
+    /// What travels with the connection.
+    pub(super) fn uses(&self) -> ConnectionUses {
+        ConnectionUses(Arc::new(Uses {
+            tracked: self.tracked.as_ref().map(Arc::downgrade).unwrap_or_default(),
+            ..Uses::default()
+        }))
+    }
+}
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-        self.0.metrics.closed();
+        self.counters.open.fetch_sub(1, Ordering::Relaxed);
+        self.counters.metrics.closed();
     }
 }
 
@@ -136,7 +158,7 @@ impl Drop for RequestInFlight {
 }
 
 /// Travels with a connection and comes back with each response.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct ConnectionUses(Arc<Uses>);
 
 #[derive(Debug, Default)]
@@ -145,6 +167,8 @@ struct Uses {
     served: AtomicU64,
     /// Requests now.
     requests: AtomicU64,
+    /// The socket's: what travels may outlive it.
+    tracked: Weak<Tracked>,
 }
 
 impl ConnectionUses {

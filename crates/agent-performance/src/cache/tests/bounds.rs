@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::{MINUTE, cache, check_balance, put};
 use crate::cache::{CacheLimits, CacheStatus, Lookup, RequestCaching, ResponseCache};
+use crate::memory::ResourceTracker;
 use crate::metrics::MetricsCollector;
 
 #[tokio::test(start_paused = true)]
@@ -215,7 +216,8 @@ async fn the_collector_is_told_the_same() {
         bytes: 100,
         ttl: MINUTE,
     };
-    let cache = ResponseCache::with_metrics(limits, &collector);
+    let tracker = ResourceTracker::new();
+    let cache = ResponseCache::with_observers(limits, &collector, &tracker);
     for key in ["a", "b", "c"] {
         put(&cache, key, "1").await;
         cache.get(key).await;
@@ -236,6 +238,13 @@ async fn the_collector_is_told_the_same() {
         .and_then(|samples| samples.last())
         .unwrap();
     assert_eq!(last.value, cache.get_stats().bytes as f64);
+    let live = || {
+        let info = tracker.get_resource_info();
+        (info["cache entries"].count, info["cache entries"].total_size)
+    };
+    assert_eq!(live(), (2, cache.get_stats().bytes));
+    cache.clear().await;
+    assert_eq!(live(), (0, 0));
 }
 
 #[derive(Clone, Debug)]

@@ -193,6 +193,22 @@ async fn foreign_bytes_are_a_miss_and_go() {
     assert_eq!((stats.hits, stats.misses, stats.entries), (0, 1, 0));
 }
 
+#[test]
+fn boundaries_that_no_stream_has_are_refused() {
+    for (ends, sound) in [
+        (vec![1, 3], true),
+        (vec![3, 3], false),
+        (vec![0, 3], false),
+        (vec![2, 1, 3], false),
+        (vec![2], false),
+        (vec![4], false),
+        (vec![], false),
+    ] {
+        let encoded = CachedResponse::stream(Vec::new(), Bytes::from("abc"), ends.clone()).encode();
+        assert_eq!(CachedResponse::decode(encoded).is_some(), sound, "{ends:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn whatever_is_recorded_is_replayed(

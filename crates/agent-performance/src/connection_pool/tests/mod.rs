@@ -19,6 +19,7 @@ use super::{
     ConnectFailure, ConnectionPoolConfig, HttpConnectionPool, PoolError, PooledBody, SendError, SendLimits,
 };
 use crate::lifecycle::Lifecycle;
+use crate::memory::ResourceTracker;
 use crate::metrics::MetricsCollector;
 
 /// The end comes apart from the data: the reader is done before its connection is back in the pool.
@@ -353,7 +354,9 @@ async fn the_collector_is_told_what_the_figures_say() {
         max_connections_per_host: 1,
         ..Default::default()
     };
-    let pool = HttpConnectionPool::with_metrics(config, &collector);
+    let tracker = ResourceTracker::new();
+    let pool = HttpConnectionPool::with_observers(config, &collector, &tracker);
+    let live = || tracker.get_resource_info()["http connections"].count;
     let url = format!("http://{address}/");
     let level = |name: &str| {
         let samples = collector.get_metrics(Some(name));
@@ -368,6 +371,7 @@ async fn the_collector_is_told_what_the_figures_say() {
         (Some(1.0), Some(1.0))
     );
     assert_eq!(level("connections.idle"), Some(0.0));
+    assert_eq!(live(), 1);
     get_within(&pool, &url, QUICK).await.unwrap_err();
     drop(unread);
     get_within(
@@ -396,6 +400,7 @@ async fn the_collector_is_told_what_the_figures_say() {
     for name in ["connections.open", "connections.in_use", "connections.idle"] {
         assert_eq!(level(name), Some(0.0), "{name}");
     }
+    assert_eq!(live(), 0);
 }
 
 #[tokio::test]
