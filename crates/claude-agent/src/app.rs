@@ -1,8 +1,9 @@
 //! Puts everything together: the only code that sees the whole configuration. It cuts it into narrow values and builds
 //! upward, from connections to the agent.
 
+mod performance;
+
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use agent_claude::client::{ClaudeClient, ClaudeConfig, Timeouts};
@@ -12,11 +13,15 @@ use agent_config::{Loaded, PermissionMode, ProductionConfig};
 use agent_core::session::{SessionStore, StoreError};
 use agent_core::tools::{ToolLimits, ToolRegistry};
 use agent_core::{Agent, AgentParts, AgentSettings, RunLimits, SessionChoice};
-use agent_performance::connection_pool::{ConnectionPoolConfig, HttpConnectionPool};
+use agent_performance::cleanup::Admission;
 use agent_performance::lifecycle::Lifecycle;
+use agent_performance::metrics::MetricsCollector;
 use agent_security::command::CommandRules;
 use agent_security::permission::{DeniedPaths, Policy};
 use agent_security::redact::Redactor;
+
+use self::performance::Performance;
+use crate::published::Busy;
 
 /// How long running work may take to end in order: killing a tool's children takes a grace period of its own.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
@@ -68,8 +73,13 @@ pub struct App {
     /// Which session to work in.
     pub choice: SessionChoice,
     store: SessionStore,
+    performance: Performance,
     lifecycle: Lifecycle,
 }
+
+/// While one of these is alive, the figures of this process are published for `metrics` and `top`.
+#[must_use = "publishing ends when this is dropped"]
+pub struct Working(#[expect(dead_code, reason = "held for its end")] Option<Busy>);
 
 impl App {
     /// Builds everything for one session. Opens no connection.
@@ -84,21 +94,25 @@ impl App {
         presence: Presence,
     ) -> Result<Self, AppError> {
         let config = &loaded.config;
-        let client = client(loaded)?;
-        let prices = prices(config)?;
-        let store = open_store(config)?;
-        let (choice, root) = choose_session(&store, session, workspace).await?;
         let lifecycle = Lifecycle::new();
+        let mut performance = Performance::new(config, environment, &lifecycle)?;
+        let client = client(loaded, &performance)?;
+        let prices = prices(config)?;
+        let instruments = performance.instruments();
+        let store = SessionStore::open_with(store_file(config), instruments.clone())?;
+        let (choice, root) = choose_session(&store, session, workspace).await?;
         let agent = Agent::new(AgentParts {
             client,
             store: store.clone(),
-            tools: ToolRegistry::built_in(tool_limits(config, environment)),
+            tools: ToolRegistry::built_in_with(tool_limits(config, environment), performance.children()),
             policy: policy(config, root, presence)?,
             redactor: Redactor::new(loaded.api_key.iter().cloned().collect()),
             settings: settings(config),
             prices,
+            instruments,
             lifecycle: lifecycle.clone(),
         });
+        performance.start(&lifecycle);
         let limits = RunLimits {
             max_turns: config.agent.max_turns,
             max_budget_usd: config.agent.max_budget_usd,
@@ -109,11 +123,27 @@ impl App {
             limits,
             choice,
             store,
+            performance,
             lifecycle,
         })
     }
 
-    /// Ends what still runs, then closes the store.
+    /// What this process measures; none when `monitoring.enable_metrics` is off.
+    pub fn metrics(&self) -> Option<&MetricsCollector> {
+        self.performance.metrics()
+    }
+
+    /// To be asked before new work begins: memory may be too short for it.
+    pub fn admission(&self) -> Admission {
+        self.performance.admission()
+    }
+
+    /// To be held while a run is under way.
+    pub fn working(&self) -> Working {
+        Working(self.performance.busy())
+    }
+
+    /// Ends what still runs, closes the store, cleans up, and publishes the last figures.
     ///
     /// # Errors
     /// The store could not be closed; what was acknowledged is safe all the same.
@@ -125,7 +155,9 @@ impl App {
                 "did not end within {SHUTDOWN_DEADLINE:?} and was aborted"
             );
         }
-        Ok(self.store.close().await?)
+        let closed = self.store.close().await;
+        self.performance.finish().await;
+        Ok(closed?)
     }
 }
 
@@ -134,7 +166,11 @@ impl App {
 /// # Errors
 /// [`StoreError`], each with its advice.
 pub fn open_store(config: &ProductionConfig) -> Result<SessionStore, StoreError> {
-    SessionStore::open(config.deployment.data_directory.join(STORE_FILE))
+    SessionStore::open(store_file(config))
+}
+
+fn store_file(config: &ProductionConfig) -> PathBuf {
+    config.deployment.data_directory.join(STORE_FILE)
 }
 
 /// The folder to work in, absolute and without links; the current one when none is named.
@@ -211,8 +247,8 @@ async fn choose_session(
     Ok((SessionChoice::Resume { id }, root))
 }
 
-fn client(loaded: &Loaded) -> Result<ClaudeClient, AppError> {
-    let (api, performance) = (&loaded.config.api, &loaded.config.performance);
+fn client(loaded: &Loaded, performance: &Performance) -> Result<ClaudeClient, AppError> {
+    let (api, limits) = (&loaded.config.api, &loaded.config.performance);
     let is_local = match api.base_url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -227,14 +263,6 @@ fn client(loaded: &Loaded) -> Result<ClaudeClient, AppError> {
              `claude-agent demo` shows the agent without a key, `claude-agent simulate` stands in for the API",
         ));
     }
-    let connections = performance.connection_pool_size as usize;
-    let pool = HttpConnectionPool::new(ConnectionPoolConfig {
-        max_connections_per_host: connections,
-        connection_timeout: api.connect_timeout.duration(),
-        request_timeout: performance.request_timeout.duration(),
-        ca_bundle: api.ca_bundle.clone(),
-        ..ConnectionPoolConfig::default()
-    });
     let config = ClaudeConfig {
         api_version: api.api_version,
         api_key: loaded.api_key.clone(),
@@ -246,10 +274,10 @@ fn client(loaded: &Loaded) -> Result<ClaudeClient, AppError> {
         },
         max_retries: api.max_retries,
         max_retry_after: api.max_retry_after.duration(),
-        max_concurrency: (performance.max_concurrent_requests as usize).min(connections),
+        max_concurrency: limits.max_concurrent_requests.min(limits.connection_pool_size) as usize,
         ..ClaudeConfig::new(api.base_url.clone())
     };
-    ClaudeClient::with_pool(config, Arc::new(pool)).map_err(|error| {
+    performance.client(config).map_err(|error| {
         misconfigured(
             format!("the API can't be used: {error}"),
             "check the section [api]",

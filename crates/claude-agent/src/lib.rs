@@ -5,6 +5,9 @@
 
 pub mod app;
 pub mod cli;
+mod published;
+
+pub use agent_performance::{record_memory, time_operation};
 
 /// The agent: sessions, runs, events, tools.
 pub mod agent {
@@ -23,7 +26,9 @@ pub mod claude {
 
 /// What keeps the process fast, small and stoppable.
 pub mod performance {
-    pub use agent_performance::{connection_pool, lifecycle};
+    pub use agent_performance::{
+        cache, cleanup, connection_pool, instrumentation, lifecycle, memory, metrics,
+    };
 }
 
 /// What a production set-up is made of.

@@ -56,6 +56,12 @@ pub(super) enum Command {
     /// Write, check and show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print what running agents measure, or what the last one did
+    #[command(after_help = METRICS_EXAMPLES)]
+    Metrics(MetricsArgs),
+    /// Watch running agents live: requests, tokens, cost, tools, memory
+    #[command(after_help = "Example:\n  claude-agent top\n\nq or Ctrl-C quits.")]
+    Top,
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  claude-agent completions bash > ~/.local/share/bash-completion/completions/claude-agent"
@@ -83,6 +89,12 @@ Example:
   claude-agent chat --workspace ~/src/app
 
 Ctrl-C stops the answer; Ctrl-C twice quits. The session is stored all the time: go on with --session ID.";
+
+const METRICS_EXAMPLES: &str = "\
+Examples:
+  claude-agent metrics
+  claude-agent metrics gen_ai.client
+  claude-agent metrics --output json cache. | jq '.processes[0].series[] | {name, value}'";
 
 const SIMULATE_EXAMPLES: &str = "\
 Examples:
@@ -161,6 +173,15 @@ pub(super) struct SimulateArgs {
     /// List the faults that can be injected, and exit
     #[arg(long)]
     pub(super) list_faults: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct MetricsArgs {
+    /// Only those whose names begin like this
+    #[arg(value_name = "NAME-PREFIX")]
+    pub(super) prefix: Option<String>,
+    #[command(flatten)]
+    pub(super) output: DataOutput,
 }
 
 /// How a command prints data.

@@ -9,12 +9,16 @@ mod exit;
 mod failure;
 mod logging;
 mod markdown;
+mod metrics;
 mod output;
 mod run;
+mod screen;
 mod sessions;
 mod signals;
 mod simulate;
 mod styled;
+mod terminal;
+mod top;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -85,6 +89,14 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Sessions(command) => {
             let (loaded, _) = load(&common, None)?;
             block_on(async { sessions::execute(&loaded, command).await })
+        }
+        Command::Metrics(args) => {
+            let (loaded, _) = load(&common, None)?;
+            metrics::execute(&loaded.config, &args, common.quiet).map(|()| Exit::Done)
+        }
+        Command::Top => {
+            let (loaded, _) = load(&common, None)?;
+            block_on(top::execute(&loaded.config))
         }
         Command::Run(args) => {
             let (loaded, environment) = load(&common, Some(&args.agent))?;

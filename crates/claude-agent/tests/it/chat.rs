@@ -6,12 +6,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::support::{Machine, Simulator, exists, wait_until};
 
 /// A terminal of its own server, ended when dropped.
-struct Terminal {
+pub(crate) struct Terminal {
     socket: String,
 }
 
 impl Terminal {
     fn start(machine: &Machine, simulator: &Simulator, flags: &str) -> Self {
+        let terminal = Self::open(machine, simulator, &format!("chat {flags}"));
+        terminal.wait_for("ask for something");
+        terminal
+    }
+
+    /// A terminal in which the program runs with these arguments, and says how it ended.
+    pub(crate) fn open(machine: &Machine, simulator: &Simulator, arguments: &str) -> Self {
         // A server that is ending still holds its socket, so each has its own.
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let name = format!("tmux-{}", STARTED.fetch_add(1, Ordering::Relaxed));
@@ -19,7 +26,7 @@ impl Terminal {
         let terminal = Self { socket };
         let command = format!(
             "trap '' INT; env -i PATH='{}' HOME='{}' LANG=C.UTF-8 TERM=screen-256color ANTHROPIC_BASE_URL={} ANTHROPIC_API_KEY=k \
-             '{}' --data-dir '{}' chat {flags}; echo CHAT-EXIT-$?; sleep 60",
+             '{}' --data-dir '{}' {arguments}; echo CHAT-EXIT-$?; sleep 60",
             std::env::var("PATH").unwrap(),
             machine.home().display(),
             simulator.url,
@@ -27,7 +34,7 @@ impl Terminal {
             machine.data().display(),
         );
         let workspace = machine.workspace();
-        let arguments = [
+        let new_session = [
             "-f",
             "/dev/null",
             "new-session",
@@ -40,8 +47,7 @@ impl Terminal {
             workspace.to_str().unwrap(),
             &command,
         ];
-        terminal.tmux(&arguments);
-        terminal.wait_for("ask for something");
+        terminal.tmux(&new_session);
         terminal
     }
 
@@ -60,7 +66,7 @@ impl Terminal {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn send(&self, text: &str) {
+    pub(crate) fn send(&self, text: &str) {
         self.tmux(&["send-keys", "-l", text]);
     }
 
@@ -69,7 +75,7 @@ impl Terminal {
     }
 
     /// The screen and all that scrolled off it.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.tmux(&["capture-pane", "-p", "-J", "-S", "-"])
     }
 
@@ -79,7 +85,7 @@ impl Terminal {
         std::thread::sleep(std::time::Duration::from_millis(500));
     }
 
-    fn wait_for(&self, text: &str) {
+    pub(crate) fn wait_for(&self, text: &str) {
         let mut last = String::new();
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             wait_until(text, || {

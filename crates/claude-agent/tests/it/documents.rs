@@ -401,6 +401,8 @@ fn completions_and_the_manual_know_every_command() {
         "sessions",
         "config",
         "completions",
+        "metrics",
+        "top",
     ] {
         assert!(
             page.contains(&format!("\nclaude\\-agent\\-{command} \\- ")),

@@ -14,6 +14,7 @@ mod demo;
 mod documents;
 mod faults;
 mod kill;
+mod metrics;
 mod run;
 mod sessions;
 mod simulate;

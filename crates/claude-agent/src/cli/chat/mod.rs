@@ -1,12 +1,8 @@
-//! `chat`: the agent in a terminal. Keys and events come in, [`view::View`] turns them into a picture, [`screen::Screen`]
+//! `chat`: the agent in a terminal. Keys and events come in, [`view::View`] turns them into a picture, [`Screen`](super::screen::Screen)
 //! draws it.
 
 mod editor;
 mod history;
-
-mod screen;
-
-mod terminal;
 mod view;
 
 use std::io::IsTerminal;
@@ -20,14 +16,14 @@ use futures_util::StreamExt;
 
 use self::editor::{Edited, Editor};
 use self::history::History;
-use self::terminal::Terminal;
 use self::view::View;
 use super::args::ChatArgs;
 use super::exit::Exit;
 use super::signals::Interrupts;
 use super::styled::{Colour, Line, Style};
+use super::terminal::Terminal;
 use super::{Failure, output};
-use crate::app::{App, Presence};
+use crate::app::{App, Presence, Working};
 
 /// Two presses of Ctrl-C within this time quit.
 const QUIT_WINDOW: Duration = Duration::from_secs(2);
@@ -145,6 +141,7 @@ enum Flow {
 struct Running {
     handle: TurnHandle,
     begun: Instant,
+    _working: Working,
 }
 
 struct Chat<'a> {
@@ -293,11 +290,17 @@ impl Chat<'_> {
                 }
             }
         }
+        if let Err(short) = self.app.admission().check() {
+            self.view.hint = Some(short.to_string());
+            self.editor.insert(&text);
+            return Ok(());
+        }
         self.draw(&rows)?;
         let handle = self.session.run(text, self.app.limits.clone());
         self.running = Some(Running {
             handle,
             begun: Instant::now(),
+            _working: self.app.working(),
         });
         self.view.busy = Some(Duration::ZERO);
         Ok(())

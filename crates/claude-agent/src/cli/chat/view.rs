@@ -6,9 +6,9 @@ use std::time::Duration;
 use agent_core::{AgentEvent, ApprovalId, Finished, Outcome, PlanItem};
 
 use super::editor::Editor;
-use super::screen::Frame;
 use crate::cli::markdown;
 use crate::cli::output;
+use crate::cli::screen::Frame;
 use crate::cli::styled::{Colour, Line, Style, columns};
 
 /// Rows of a tool's output that a card shows; the session keeps more.

@@ -55,6 +55,7 @@ pub(super) async fn execute_in(
 ) -> Result<Exit, Failure> {
     let done = match app.agent.start_session(app.choice.clone()).await {
         Ok(session) => {
+            let _working = app.working();
             let handle = session.run(prompt, app.limits.clone());
             watch(handle, Printer::new(format, quiet), Approver::new(format)).await
         }

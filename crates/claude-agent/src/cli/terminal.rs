@@ -1,4 +1,4 @@
-//! The terminal in raw mode, and back again however the chat ends.
+//! The terminal in raw mode, and back again however its user ends.
 
 use std::io::{self, Stdout};
 

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use crate::cli::styled::Line;
+use super::styled::{Line, columns};
 
 const BEGIN_UPDATE: &str = "\x1b[?2026h";
 const END_UPDATE: &str = "\x1b[?2026l";
@@ -64,7 +64,7 @@ impl<W: Write> Screen<W> {
     /// After the terminal changed its width: rows of the region may have been wrapped by the terminal itself.
     pub(super) fn resize(&mut self, width: usize) -> io::Result<()> {
         let rows_now =
-            |line: &Line| crate::cli::styled::columns(&line.text()).saturating_sub(1) / width.max(1) + 1;
+            |line: &Line| columns(&line.text()).saturating_sub(1) / width.max(1) + 1;
         let above: usize = self
             .shown
             .rows
@@ -112,7 +112,7 @@ impl<W: Write> Screen<W> {
             let last_row = frame
                 .rows
                 .last()
-                .map_or(0, |row| crate::cli::styled::columns(&row.text()));
+                .map_or(0, |row| columns(&row.text()));
             if last_row > 0 {
                 text.push_str(&format!("\x1b[{last_row}C"));
             }
