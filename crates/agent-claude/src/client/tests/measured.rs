@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agent_performance::connection_pool::{ConnectionPoolConfig, HttpConnectionPool};
-use agent_performance::metrics::{MetricKind, MetricsCollector, SeriesSnapshot};
+use agent_performance::metrics::{MetricKind, MetricsCollector, SeriesSnapshot, catalogue};
 
 use super::server::{
     BLOCK, FINISH, PING, START, Script, Server, Step, brief_error, delta, end, error, message, send, stream,
@@ -28,7 +28,7 @@ pub(super) fn measured(
     (client, metrics)
 }
 
-/// All that was recorded, one line for each series: samples of histograms, totals of counters, levels of gauges. Labels
+/// All that was recorded, as it is declared, one line for each series: samples of histograms, totals of counters, levels of gauges. Labels
 /// that are the same everywhere are left out, and so are totals of 0.
 fn recorded(metrics: &MetricsCollector) -> Vec<String> {
     const SAME: [&str; 5] = [
@@ -39,6 +39,15 @@ fn recorded(metrics: &MetricsCollector) -> Vec<String> {
         "server.port",
     ];
     let line = |series: SeriesSnapshot| {
+        let declared = catalogue::find(&series.name).unwrap();
+        assert_eq!(
+            (declared.kind, declared.unit),
+            (series.kind, series.unit),
+            "{declared:?}"
+        );
+        for key in series.tags.keys() {
+            assert!(declared.labels.contains(&key.as_str()), "{key}: {declared:?}");
+        }
         let tags = series
             .tags
             .iter()
