@@ -58,8 +58,8 @@ impl Performance {
     ) -> Result<Self, AppError> {
         let metrics = config.monitoring.enable_metrics.then(MetricsCollector::new);
         let tracker = ResourceTracker::new();
-        let connections = connections(config, environment, metrics.as_ref())?;
-        let cache = cache(config, metrics.as_ref());
+        let connections = connections(config, environment, metrics.as_ref(), &tracker)?;
+        let cache = cache(config, metrics.as_ref(), &tracker);
         let pool = Arc::new(MemoryPool::with_config(PoolConfig {
             max_buffers_per_class: config.performance.memory_pool_max_size as usize,
             tracker: Some(tracker.clone()),
@@ -96,7 +96,13 @@ impl Performance {
         config: agent_claude::client::ClaudeConfig,
     ) -> Result<ClaudeClient, agent_claude::error::ClaudeError> {
         let connections = Arc::clone(&self.connections);
-        ClaudeClient::with_pool(config, connections)
+        let client = match &self.metrics {
+            Some(metrics) => {
+                ClaudeClient::new_with_performance(config, Arc::new(metrics.clone()), connections)?
+            }
+            None => ClaudeClient::with_pool(config, connections)?,
+        };
+        Ok(client.with_cache(self.cache.clone()))
     }
 
     /// What the agent and its store record into.
@@ -164,11 +170,15 @@ impl Performance {
     pub(super) async fn finish(self) {
         // Its tasks ended with the lifecycle; a run too short for them is cleaned up after here.
         if self.cleanup.stop().await == StopReport::NotRunning
-            && tokio::time::timeout(SHORT_RUN_CLEANUP, self.cleanup.run_cycle()).await.is_err()
+            && tokio::time::timeout(SHORT_RUN_CLEANUP, self.cleanup.run_cycle())
+                .await
+                .is_err()
         {
             tracing::warn!("the final clean-up did not end within {SHORT_RUN_CLEANUP:?}");
         }
-        let (Some(metrics), Some(publisher)) = (self.metrics, self.publisher) else { return };
+        let (Some(metrics), Some(publisher)) = (self.metrics, self.publisher) else {
+            return;
+        };
         let data = self.data;
         let read = tokio::task::spawn_blocking(move || SystemMetrics::new(&data).collect(&metrics));
         if let Err(error) = read.await {
@@ -182,6 +192,7 @@ fn connections(
     config: &ProductionConfig,
     environment: &Environment,
     metrics: Option<&MetricsCollector>,
+    tracker: &ResourceTracker,
 ) -> Result<Arc<HttpConnectionPool>, AppError> {
     let (api, performance) = (&config.api, &config.performance);
     let proxy = ProxySettings::from_variables(|name| environment.get(name).map(str::to_owned))
@@ -195,12 +206,16 @@ fn connections(
         ..ConnectionPoolConfig::default()
     };
     Ok(Arc::new(match metrics {
-        Some(metrics) => HttpConnectionPool::with_metrics(config, metrics),
+        Some(metrics) => HttpConnectionPool::with_observers(config, metrics, tracker),
         None => HttpConnectionPool::new(config),
     }))
 }
 
-fn cache(config: &ProductionConfig, metrics: Option<&MetricsCollector>) -> ResponseCache {
+fn cache(
+    config: &ProductionConfig,
+    metrics: Option<&MetricsCollector>,
+    tracker: &ResourceTracker,
+) -> ResponseCache {
     let megabytes = usize::try_from(config.performance.cache_size_mb).unwrap_or(usize::MAX);
     let limits = CacheLimits {
         bytes: megabytes.saturating_mul(1 << 20),
@@ -208,7 +223,7 @@ fn cache(config: &ProductionConfig, metrics: Option<&MetricsCollector>) -> Respo
         ..CacheLimits::default()
     };
     match metrics {
-        Some(metrics) => ResponseCache::with_metrics(limits, metrics),
+        Some(metrics) => ResponseCache::with_observers(limits, metrics, tracker),
         None => ResponseCache::with_limits(limits),
     }
 }

@@ -1,8 +1,10 @@
 //! `metrics`: what running agents measure, or what the last one did.
 
+use std::collections::BTreeMap;
+
 use agent_config::ProductionConfig;
 use agent_performance::metrics::catalogue::{self, GROUPS, Group};
-use agent_performance::metrics::{MetricKind, MetricUnit, SeriesSnapshot};
+use agent_performance::metrics::{MetricKind, MetricStatistics, MetricUnit, SeriesSnapshot};
 use chrono::{DateTime, Local, SubsecRound, Utc};
 use serde_json::{Value, json};
 
@@ -14,6 +16,9 @@ use crate::published::{self, Found, Process};
 
 /// The heading of series that nobody declared: those of other code in the process.
 const UNDECLARED: &str = "Others";
+
+/// Tags by key.
+type Tags = BTreeMap<String, String>;
 
 /// What to do when there is nothing to show.
 pub(super) const NOTHING_YET: &str = "no figures yet: `claude-agent run \"…\"` or `chat` writes them while it works, unless monitoring.enable_metrics is off";
@@ -36,7 +41,11 @@ pub(super) fn execute(config: &ProductionConfig, args: &MetricsArgs, quiet: bool
             if found.processes.is_empty() {
                 return output::line(NOTHING_YET);
             }
-            if found.processes.iter().all(|process| process.published.snapshot.series.is_empty()) {
+            if found
+                .processes
+                .iter()
+                .all(|process| process.published.snapshot.series.is_empty())
+            {
                 return output::line(&format!(
                     "no figure's name begins with {:?}; `claude-agent metrics` lists all",
                     prefix
@@ -59,35 +68,62 @@ pub(super) fn find(config: &ProductionConfig) -> Result<Found, Failure> {
     })
 }
 
+/// Distributions that nothing was recorded in are left out here: they would be half of the rows.
 fn print(process: &Process) -> Result<(), Failure> {
     output::line(&heading(process))?;
     let series = &process.published.snapshot.series;
-    for group in GROUPS.iter().map(Some).chain([None]) {
-        let title = group.map_or(UNDECLARED, |group| group.title);
-        let rows: Vec<&SeriesSnapshot> = series.iter().filter(|one| group_of(&one.name) == title).collect();
-        let (distributions, values): (Vec<_>, Vec<_>) =
-            rows.into_iter().partition(|one| one.kind == MetricKind::Histogram);
-        if distributions.is_empty() && values.is_empty() {
-            continue;
+    let common = common_tags(series);
+    if !common.is_empty() {
+        let tags: Vec<String> = common
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        output::line(&output::visible(&format!(
+            "the same wherever it occurs: {}",
+            tags.join(", ")
+        )))?;
+    }
+    for title in GROUPS.iter().map(|group| group.title).chain([UNDECLARED]) {
+        let (distributions, values): (Vec<_>, Vec<_>) = series
+            .iter()
+            .filter(|one| group_of(&one.name) == title)
+            .filter(|one| one.kind != MetricKind::Histogram || one.count > 0)
+            .partition(|one| one.kind == MetricKind::Histogram);
+        let values = (!values.is_empty()).then(|| table_of_values(&values, &common));
+        let distributions =
+            (!distributions.is_empty()).then(|| table_of_distributions(&distributions, &common));
+        if values.is_some() || distributions.is_some() {
+            output::line(&format!("\n{title}"))?;
         }
-        output::line(&format!("\n{title}\n"))?;
-        if !values.is_empty() {
-            output::raw(&table_of_values(&values).to_string())?;
-        }
-        if !distributions.is_empty() {
-            if !values.is_empty() {
-                output::line("")?;
-            }
-            output::raw(&table_of_distributions(&distributions).to_string())?;
+        for table in values.iter().chain(&distributions) {
+            output::raw(&format!("\n{table}"))?;
         }
     }
     output::line("")
 }
 
+/// Tags that several series carry with one and the same value, such as the address of the API.
+fn common_tags(series: &[SeriesSnapshot]) -> Tags {
+    let mut seen: BTreeMap<&str, (&str, usize, bool)> = BTreeMap::new();
+    for (key, value) in series.iter().flat_map(|one| &one.tags) {
+        let (first, count, is_same) = seen.entry(key).or_insert((value, 0, true));
+        *count += 1;
+        *is_same &= first == value;
+    }
+    seen.into_iter()
+        .filter(|(_, (_, count, is_same))| *is_same && *count > 1)
+        .map(|(key, (value, ..))| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
 /// Which process, and how old its figures are.
 fn heading(process: &Process) -> String {
     let published = &process.published;
-    let state = if process.living { "running" } else { "not running any more" };
+    let state = if process.living {
+        "running"
+    } else {
+        "not running any more"
+    };
     let left_out = match published.series_left_out {
         0 => String::new(),
         count => format!(", {count} series left out"),
@@ -100,33 +136,33 @@ fn heading(process: &Process) -> String {
     )
 }
 
-fn table_of_values(series: &[&SeriesSnapshot]) -> Table {
+fn table_of_values(series: &[&SeriesSnapshot], common: &Tags) -> Table {
     let mut table = Table::new(&["name", "kind", "unit", "value"]);
     for one in series {
         table.row([
-            full_name(one),
+            full_name(one, common),
             kind_of(one.kind).to_owned(),
-            unit_of(one.unit).to_owned(),
+            unit_of(unit(one)).to_owned(),
             number(one.value),
         ]);
     }
     table
 }
 
-fn table_of_distributions(series: &[&SeriesSnapshot]) -> Table {
+fn table_of_distributions(series: &[&SeriesSnapshot], common: &Tags) -> Table {
     let mut table = Table::new(&[
         "name", "kind", "unit", "count", "sum", "avg", "p50", "p95", "p99", "max",
     ]);
     for one in series {
-        let of = |value: fn(&agent_performance::metrics::MetricStatistics) -> f64| {
+        let of = |value: fn(&MetricStatistics) -> f64| {
             one.window
                 .as_ref()
                 .map_or_else(|| "–".to_owned(), |window| number(value(window)))
         };
         table.row([
-            full_name(one),
+            full_name(one, common),
             kind_of(one.kind).to_owned(),
-            unit_of(one.unit).to_owned(),
+            unit_of(unit(one)).to_owned(),
             one.count.to_string(),
             number(one.value),
             of(|window| window.avg),
@@ -160,7 +196,7 @@ fn as_json(found: &Found) -> Value {
 fn series_as_json(one: &SeriesSnapshot) -> Value {
     let mut value = json!({
         "group": group_of(&one.name), "name": one.name, "tags": one.tags,
-        "kind": kind_of(one.kind), "unit": unit_of(one.unit),
+        "kind": kind_of(one.kind), "unit": unit_of(unit(one)),
     });
     if one.kind == MetricKind::Histogram {
         value["count"] = one.count.into();
@@ -186,11 +222,17 @@ fn group_of(name: &str) -> &'static str {
     GROUPS.iter().find(holds).map_or(UNDECLARED, |group| group.title)
 }
 
-fn full_name(one: &SeriesSnapshot) -> String {
-    if one.tags.is_empty() {
+/// The declared unit: a counter's handle does not know whether it counts bytes.
+fn unit(one: &SeriesSnapshot) -> MetricUnit {
+    catalogue::find(&one.name).map_or(one.unit, |declared| declared.unit)
+}
+
+fn full_name(one: &SeriesSnapshot, common: &Tags) -> String {
+    let tags = one.tags.iter().filter(|(key, _)| !common.contains_key(*key));
+    let tags: Vec<String> = tags.map(|(key, value)| format!("{key}={value}")).collect();
+    if tags.is_empty() {
         return one.name.clone();
     }
-    let tags: Vec<String> = one.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
     format!("{} {{{}}}", one.name, tags.join(", "))
 }
 
@@ -230,7 +272,10 @@ fn unit_of(unit: MetricUnit) -> &'static str {
 }
 
 fn local(time: DateTime<Utc>) -> String {
-    time.with_timezone(&Local).trunc_subsecs(0).format("%Y-%m-%d %H:%M:%S").to_string()
+    time.with_timezone(&Local)
+        .trunc_subsecs(0)
+        .format("%Y-%m-%d %H:%M:%S")
+        .to_string()
 }
 
 #[cfg(test)]

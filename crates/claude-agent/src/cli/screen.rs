@@ -63,8 +63,7 @@ impl<W: Write> Screen<W> {
 
     /// After the terminal changed its width: rows of the region may have been wrapped by the terminal itself.
     pub(super) fn resize(&mut self, width: usize) -> io::Result<()> {
-        let rows_now =
-            |line: &Line| columns(&line.text()).saturating_sub(1) / width.max(1) + 1;
+        let rows_now = |line: &Line| columns(&line.text()).saturating_sub(1) / width.max(1) + 1;
         let above: usize = self
             .shown
             .rows
@@ -109,10 +108,7 @@ impl<W: Write> Screen<W> {
         } else if everything || self.shown.rows.len() > frame.rows.len() {
             // Rows of before may be left over below the last one. Moving down would scroll at the bottom of the
             // terminal, so they are cleared from the end of the last row on.
-            let last_row = frame
-                .rows
-                .last()
-                .map_or(0, |row| columns(&row.text()));
+            let last_row = frame.rows.last().map_or(0, |row| columns(&row.text()));
             if last_row > 0 {
                 text.push_str(&format!("\x1b[{last_row}C"));
             }

@@ -58,7 +58,11 @@ impl Folder {
     /// Opens the folder, made readable by its owner alone where it is missing.
     pub(super) fn make(data: &Path) -> io::Result<Self> {
         let path = data.join(FOLDER);
-        match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path) {
+        match std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+        {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
@@ -109,7 +113,9 @@ impl Folder {
         let mut bytes = Vec::new();
         file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
         if bytes.len() > MAX_FILE_BYTES {
-            return Err(io::Error::other(format!("it is larger than {MAX_FILE_BYTES} bytes")));
+            return Err(io::Error::other(format!(
+                "it is larger than {MAX_FILE_BYTES} bytes"
+            )));
         }
         Ok(bytes)
     }
@@ -137,10 +143,11 @@ impl Folder {
         }
     }
 
-    /// Size in bytes and time of the last change, in seconds.
-    fn stat(&self, name: &Name) -> Option<(u64, i64)> {
+    /// Size in bytes and time of the last change, in seconds and nanoseconds.
+    fn stat(&self, name: &Name) -> Option<(u64, (i64, u64))> {
         let stat = rustix::fs::statat(&self.0, name.text(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        Some((u64::try_from(stat.st_size).unwrap_or(0), i64::from(stat.st_mtime)))
+        let changed = (stat.st_mtime, stat.st_mtime_nsec);
+        Some((u64::try_from(stat.st_size).unwrap_or(0), changed))
     }
 }
 
@@ -150,11 +157,15 @@ impl Folder {
 /// # Errors
 /// The folder can't be read. A missing one holds nothing.
 pub(crate) fn prune(data: &Path) -> io::Result<u64> {
-    let Some(folder) = Folder::open(data)? else { return Ok(0) };
+    let Some(folder) = Folder::open(data)? else {
+        return Ok(0);
+    };
     let mut files = Vec::new();
     let mut gone = Vec::new();
     for name in folder.names()? {
-        let Some((bytes, changed)) = folder.stat(&name) else { continue };
+        let Some((bytes, changed)) = folder.stat(&name) else {
+            continue;
+        };
         match name {
             Name::Figures(_) => files.push((changed, bytes, name)),
             Name::Unfinished(pid) if super::read::is_running(pid) => {}
@@ -163,7 +174,12 @@ pub(crate) fn prune(data: &Path) -> io::Result<u64> {
         }
     }
     files.sort_by_key(|(changed, ..)| std::cmp::Reverse(*changed));
-    gone.extend(files.into_iter().skip(MAX_FILES).map(|(_, bytes, name)| (bytes, name)));
+    gone.extend(
+        files
+            .into_iter()
+            .skip(MAX_FILES)
+            .map(|(_, bytes, name)| (bytes, name)),
+    );
     let mut freed = 0;
     for (bytes, name) in gone {
         // One that can't be removed must not keep the others.
@@ -205,7 +221,10 @@ mod tests {
         let path = data.path().join(FOLDER);
         std::fs::write(path.join("notes.txt"), "mine").unwrap();
         std::fs::write(path.join("4000000000.new"), "half").unwrap();
-        let old = File::options().write(true).open(path.join("4000000020.json")).unwrap();
+        let old = File::options()
+            .write(true)
+            .open(path.join("4000000020.json"))
+            .unwrap();
         old.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(prune(data.path()).unwrap(), 4 * 2 + 4);
         assert_eq!(folder.names().unwrap().len(), MAX_FILES + 1);
@@ -217,13 +236,14 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let elsewhere = data.path().join("elsewhere");
         std::fs::write(&elsewhere, "untouched").unwrap();
+        let length = || elsewhere.metadata().unwrap().len();
         let folder = Folder::make(data.path()).unwrap();
         for name in ["7.json", "7.new"] {
             std::os::unix::fs::symlink(&elsewhere, data.path().join(FOLDER).join(name)).unwrap();
         }
         assert!(folder.read(&Name::Figures(7)).is_err());
         folder.write(7, b"{}").unwrap();
-        assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "untouched");
+        assert_eq!(length(), 9, "what the links lead to is as it was");
         assert_eq!(folder.read(&Name::Figures(7)).unwrap(), b"{}");
     }
 

@@ -67,7 +67,8 @@ pub(crate) fn read(data: &Path) -> io::Result<Found> {
 
 impl Found {
     fn ignore(&mut self, name: &Name, why: &str) {
-        self.notes.push(format!("{}/{} is ignored: {why}", super::FOLDER, name.text()));
+        self.notes
+            .push(format!("{}/{} is ignored: {why}", super::FOLDER, name.text()));
     }
 }
 
@@ -75,7 +76,9 @@ fn parse(bytes: &[u8], pid: u32) -> io::Result<Published> {
     let published: Published = serde_json::from_slice(bytes)
         .map_err(|_| io::Error::other("it does not hold figures that this version can read"))?;
     if published.format != FORMAT || published.writer.pid != pid {
-        return Err(io::Error::other("it does not hold figures that this version can read"));
+        return Err(io::Error::other(
+            "it does not hold figures that this version can read",
+        ));
     }
     Ok(published)
 }

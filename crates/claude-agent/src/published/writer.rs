@@ -164,6 +164,7 @@ fn halve(snapshot: &mut Snapshot) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::folder::Name;
     use super::*;
     use agent_performance::metrics::{MetricUnit, NO_TAGS};
 
@@ -199,10 +200,12 @@ mod tests {
         let lifecycle = Lifecycle::new();
         let collector = MetricsCollector::new();
         let publisher = Publisher::start(&lifecycle, data.path(), collector.clone(), || {});
-        let taken = || -> Option<f64> {
-            let path = data.path().join(super::super::FOLDER).join(format!("{}.json", std::process::id()));
-            let read: Published = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-            read.snapshot.series.iter().find(|one| one.name == "x").map(|one| one.value)
+        let taken = || {
+            let folder = Folder::open(data.path()).unwrap()?;
+            let bytes = folder.read(&Name::Figures(std::process::id())).ok()?;
+            let read: Published = serde_json::from_slice(&bytes).unwrap();
+            let found = read.snapshot.series.iter().find(|one| one.name == "x");
+            found.map(|one| one.value)
         };
         let settle = || async {
             for _ in 0..200 {

@@ -79,6 +79,11 @@ impl Terminal {
         self.tmux(&["capture-pane", "-p", "-J", "-S", "-"])
     }
 
+    /// The screen alone.
+    pub(crate) fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p"])
+    }
+
     /// Waits for a question, and until it takes an answer.
     fn wait_for_question(&self) {
         self.wait_for("[y] once");

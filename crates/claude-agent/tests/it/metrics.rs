@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::chat::Terminal;
-use crate::support::{Machine, Simulator, events, exists, expect_code, finish, of_type, stderr, stdout, wait_until};
+use crate::support::{
+    Machine, Simulator, events, exists, expect_code, finish, of_type, stderr, stdout, wait_until,
+};
 
 /// One tool after the other, and long enough for the runtime's lag to be measured.
 const TASK: &str = "Read a.txt, then run `sleep 1.3`, then search for needle";
@@ -21,10 +23,19 @@ fn workspace(machine: &Machine) {
 
 /// The events of a run that used tools.
 fn run(machine: &Machine, simulator: &Simulator, flags: &[&str]) -> Vec<Value> {
-    let mut arguments = vec!["run", "--output-format", "stream-json", "--permission-mode", "policy"];
+    let mut arguments = vec![
+        "run",
+        "--output-format",
+        "stream-json",
+        "--permission-mode",
+        "policy",
+    ];
     arguments.extend(flags);
     arguments.push(TASK);
-    events(&expect_code(&finish(&mut machine.against(simulator, &arguments)), 0))
+    events(&expect_code(
+        &finish(&mut machine.against(simulator, &arguments)),
+        0,
+    ))
 }
 
 fn metrics(machine: &Machine, arguments: &[&str]) -> Value {
@@ -66,7 +77,10 @@ fn a_run_with_tools_shows_every_figure_with_its_true_count() {
     let requests = usage.len() as f64;
     assert!(requests >= 3.0, "{requests}");
     assert_eq!(total("gen_ai.client.operation.duration", &[], "count"), requests);
-    assert_eq!(total("gen_ai.client.operation.time_to_first_chunk", &[], "count"), requests);
+    assert_eq!(
+        total("gen_ai.client.operation.time_to_first_chunk", &[], "count"),
+        requests
+    );
     assert!(total("gen_ai.client.operation.time_per_output_chunk", &[], "count") >= requests);
     assert!(total("gen_ai.client.operation.duration", &[], "sum") > 0.0);
 
@@ -83,17 +97,27 @@ fn a_run_with_tools_shows_every_figure_with_its_true_count() {
         let tags = [("gen_ai.tool.name", tool)];
         let calls = finished.iter().filter(|event| event["name"] == tool).count() as f64;
         assert!(calls > 0.0, "{tool}");
-        for name in ["gen_ai.execute_tool.duration", "tools.queue", "tools.output_bytes"] {
+        for name in [
+            "gen_ai.execute_tool.duration",
+            "tools.queue",
+            "tools.output_bytes",
+        ] {
             assert_eq!(total(name, &tags, "count"), calls, "{name} of {tool}");
         }
     }
-    assert!(total("gen_ai.execute_tool.duration", &[("gen_ai.tool.name", "bash")], "sum") > 1.3);
+    assert!(
+        total(
+            "gen_ai.execute_tool.duration",
+            &[("gen_ai.tool.name", "bash")],
+            "sum"
+        ) > 1.3
+    );
 
     assert_eq!(total("gen_ai.invoke_agent.duration", &[], "count"), 1.0);
     assert_eq!(total("agent.turns", &[], "value"), requests);
     let stored = of_type(&events, "message_stored").len() as f64;
     assert!(total("store.write.commit", &[], "count") >= 1.0);
-    assert!(total("store.write.queue", &[], "count") >= stored / 2.0);
+    assert!(total("store.write.queue", &[], "count") >= stored);
     assert_eq!(total("sessions.open", &[], "value"), 0.0, "all are closed");
     for kind in ["sessions", "streams", "child_processes"] {
         assert_eq!(total("resources.live", &[("type", kind)], "value"), 0.0, "{kind}");
@@ -101,9 +125,16 @@ fn a_run_with_tools_shows_every_figure_with_its_true_count() {
 
     assert!(total("connections.opened", &[], "value") >= 1.0);
     let answers = total("connections.opened", &[], "value") + total("connections.reused", &[], "value");
-    assert!(answers >= requests, "{answers} answers");
+    assert_eq!(answers, requests);
     assert_eq!(total("connections.in_use", &[], "value"), 0.0);
-    for name in ["cache.hits", "cache.misses", "cache.entries", "pool.held_bytes", "resources.leak_suspects", "memory.pressure"] {
+    for name in [
+        "cache.hits",
+        "cache.misses",
+        "cache.entries",
+        "pool.held_bytes",
+        "resources.leak_suspects",
+        "memory.pressure",
+    ] {
         assert!(total(name, &[], "value") >= 0.0);
     }
     assert_eq!(total("pool.held_bytes", &[], "value"), 0.0);
@@ -133,11 +164,20 @@ fn tables_are_for_people_and_a_prefix_chooses() {
     let simulator = Simulator::start(&[]);
     run(&machine, &simulator, &[]);
     let all = expect_code(&finish(&mut machine.command(&["metrics"])), 0);
-    for expected in ["(not running any more)", "Connections and cache", "p50", "agent_cost_usd_total", "histogram"] {
+    for expected in [
+        "(not running any more)",
+        "Connections and cache",
+        "p50",
+        "agent_cost_usd_total",
+        "histogram",
+    ] {
         assert!(all.contains(expected), "{expected} in {all}");
     }
     let some = expect_code(&finish(&mut machine.command(&["metrics", "connections."])), 0);
-    assert!(some.contains("connections.opened") && !some.contains("gen_ai"), "{some}");
+    assert!(
+        some.contains("connections.opened") && !some.contains("gen_ai"),
+        "{some}"
+    );
     let chosen = metrics(&machine, &["connections.op"]);
     assert_eq!(series(&chosen).len(), 2, "{chosen}");
     let none = expect_code(&finish(&mut machine.command(&["metrics", "nothing-like-it"])), 0);
@@ -150,12 +190,22 @@ fn files_are_readable_by_their_owner_alone_and_only_the_newest_are_kept() {
     let simulator = Simulator::start(&[]);
     std::fs::create_dir(folder(&machine)).unwrap();
     for pid in 0..30 {
-        std::fs::write(folder(&machine).join(format!("{}.json", 4_000_000_000u32 + pid)), "{}").unwrap();
+        std::fs::write(
+            folder(&machine).join(format!("{}.json", 4_000_000_000u32 + pid)),
+            "{}",
+        )
+        .unwrap();
     }
-    expect_code(&finish(&mut machine.against(&simulator, &["run", "Look around"])), 0);
+    expect_code(
+        &finish(&mut machine.against(&simulator, &["run", "Look around"])),
+        0,
+    );
     let mode = |path: PathBuf| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(folder(&machine)), 0o700);
-    let files: Vec<PathBuf> = std::fs::read_dir(folder(&machine)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let files: Vec<PathBuf> = std::fs::read_dir(folder(&machine))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     assert_eq!(files.len(), 16, "{files:?}");
     let ours = files
         .into_iter()
@@ -176,16 +226,27 @@ fn where_figures_are_not_wanted_nothing_is_written() {
     assert!(!exists(&folder(&machine)));
     assert_eq!(metrics(&machine, &[]), json!({ "processes": [], "notes": [] }));
     let told = expect_code(&finish(&mut machine.command(&["metrics"])), 0);
-    assert!(told.contains("no figures yet") && told.contains("claude-agent run"), "{told}");
+    assert!(
+        told.contains("no figures yet") && told.contains("claude-agent run"),
+        "{told}"
+    );
 }
 
 #[test]
 fn planted_files_are_ignored_and_told() {
     let machine = Machine::new();
     let simulator = Simulator::start(&[]);
-    expect_code(&finish(&mut machine.against(&simulator, &["run", "Look around"])), 0);
+    expect_code(
+        &finish(&mut machine.against(&simulator, &["run", "Look around"])),
+        0,
+    );
     let folder = folder(&machine);
-    let own = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let own = std::fs::read_dir(&folder)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
     let own_text = std::fs::read_to_string(&own).unwrap();
     std::fs::write(folder.join("11.json"), b"\x00\xff garbage").unwrap();
     std::fs::write(folder.join("12.json"), "{}").unwrap();
@@ -196,12 +257,23 @@ fn planted_files_are_ignored_and_told() {
     std::os::unix::fs::symlink(&own, folder.join("15.json")).unwrap();
     std::fs::create_dir(folder.join("16.json")).unwrap();
     let pipe = folder.join("17.json");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
     std::fs::write(folder.join("shopping.txt"), "milk").unwrap();
 
     let found = metrics(&machine, &[]);
     assert!(!series(&found).is_empty());
-    let notes: Vec<&str> = found["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap()).collect();
+    let notes: Vec<&str> = found["notes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|note| note.as_str().unwrap())
+        .collect();
     for (file, why) in [
         ("11.json", "does not hold figures"),
         ("12.json", "does not hold figures"),
@@ -212,7 +284,10 @@ fn planted_files_are_ignored_and_told() {
         ("17.json", "not a file"),
         ("shopping.txt", "not a file of figures"),
     ] {
-        assert!(notes.iter().any(|note| note.contains(file) && note.contains(why)), "{file}: {notes:?}");
+        assert!(
+            notes.iter().any(|note| note.contains(file) && note.contains(why)),
+            "{file}: {notes:?}"
+        );
     }
     let output = finish(&mut machine.command(&["metrics"]));
     expect_code(&output, 0);
@@ -226,7 +301,11 @@ fn a_run_goes_on_where_its_figures_cannot_be_written() {
     std::fs::write(folder(&machine), "a file where the folder should be").unwrap();
     let output = finish(&mut machine.against(&simulator, &["run", "Look around", "--log-level", "warn"]));
     expect_code(&output, 0);
-    assert!(stderr(&output).contains("figures can't be published"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("figures can't be published"),
+        "{}",
+        stderr(&output)
+    );
     let told = finish(&mut machine.command(&["metrics"]));
     assert_eq!(told.status.code(), Some(1));
     assert!(stderr(&told).contains("can't be read"), "{}", stderr(&told));
@@ -239,7 +318,10 @@ fn a_process_that_was_killed_does_not_count_as_running() {
     workspace(&machine);
     let simulator = Simulator::start(&[]);
     let mut child = machine
-        .against(&simulator, &["run", "Run `sleep 30`", "--permission-mode", "policy"])
+        .against(
+            &simulator,
+            &["run", "Run `sleep 30`", "--permission-mode", "policy"],
+        )
         .spawn()
         .unwrap();
     let running = || metrics(&machine, &["process."])["processes"][0]["running"].clone();
@@ -254,7 +336,11 @@ fn top_without_a_terminal_names_metrics() {
     let machine = Machine::new();
     let output = finish(&mut machine.command(&["top"]));
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("claude-agent metrics"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("claude-agent metrics"),
+        "{}",
+        stderr(&output)
+    );
     assert_eq!(stdout(&output), "");
 }
 
@@ -266,7 +352,15 @@ fn top_shows_a_run_while_it_runs_and_q_quits() {
     let terminal = Terminal::open(&machine, &simulator, "top");
     terminal.wait_for("no figures yet");
     let child = machine
-        .against(&simulator, &["run", "Read a.txt, then run `sleep 6`", "--permission-mode", "policy"])
+        .against(
+            &simulator,
+            &[
+                "run",
+                "Read a.txt, then run `sleep 6`",
+                "--permission-mode",
+                "policy",
+            ],
+        )
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()
@@ -274,7 +368,21 @@ fn top_shows_a_run_while_it_runs_and_q_quits() {
     let pid = child.id();
     terminal.wait_for(&format!("process {pid} · for"));
     terminal.wait_for("sessions      1 open");
-    for row in ["requests      2", "first token   p95", "tokens", "cost          $0.0", "tools", "cache hits", "connections", "memory", "MiB", "processor", "loop lag      p95", "pressure      normal", "leak suspects none"] {
+    for row in [
+        "requests      2",
+        "first token   p95",
+        "tokens",
+        "cost          $0.0",
+        "tools",
+        "cache hits",
+        "connections",
+        "memory",
+        "MiB",
+        "processor",
+        "loop lag      p95",
+        "pressure      normal",
+        "leak suspects none",
+    ] {
         terminal.wait_for(row);
     }
     let output = crate::support::finish_child(child);
@@ -283,5 +391,9 @@ fn top_shows_a_run_while_it_runs_and_q_quits() {
     terminal.wait_for("sessions      0 open");
     terminal.send("q");
     terminal.wait_for("CHAT-EXIT-0");
-    assert!(!terminal.text().contains("loop lag"), "the screen is as it was:\n{}", terminal.text());
+    assert!(
+        !terminal.screen().contains("loop lag"),
+        "the screen is as it was:\n{}",
+        terminal.screen()
+    );
 }

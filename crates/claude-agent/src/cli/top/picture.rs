@@ -108,11 +108,19 @@ fn table(figures: &Figures, rates: Rates) -> Vec<Line> {
         row("cache hits", &hit_rate, None),
         row(
             "connections",
-            &format!("{} open · {} in use{reused}", number(f.connections_open), number(f.connections_in_use)),
+            &format!(
+                "{} open · {} in use{reused}",
+                number(f.connections_open),
+                number(f.connections_in_use)
+            ),
             None,
         ),
         row("sessions", &format!("{} open", number(f.sessions)), None),
-        row("memory", &format!("{:.1} MiB", f.resident / (1024.0 * 1024.0)), None),
+        row(
+            "memory",
+            &format!("{:.1} MiB", f.resident / (1024.0 * 1024.0)),
+            None,
+        ),
         row("processor", &format!("{:.1} %", f.cpu_percent), None),
         row("loop lag", &p95(f.lag_p95_ms, |ms| format!("{ms:.1} ms")), None),
         pressure(f.pressure),
@@ -227,7 +235,10 @@ mod tests {
 
     #[test]
     fn rates_are_of_what_changed_and_never_fall_below_nothing() {
-        let of = |requests| Figures { requests, ..Figures::default() };
+        let of = |requests| Figures {
+            requests,
+            ..Figures::default()
+        };
         let second = Duration::from_secs(2);
         assert_eq!(Rates::between(&of(1), &of(7), second).requests, 3.0);
         assert_eq!(Rates::between(&of(7), &of(1), second).requests, 0.0);
