@@ -489,6 +489,27 @@ async fn under_a_limit_of_64_mib_it_sheds_stays_alive_and_recovers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_pool_gives_back_half_when_memory_is_short_and_all_when_it_is_critical() {
+    for (resident, left) in [(10, 8), (80, 4), (95, 0)] {
+        let pool = Arc::new(MemoryPool::new());
+        drop((0..8).map(|_| pool.get_buffer(MIB as usize)).collect::<Vec<_>>());
+        let config = CleanupConfig {
+            pressure: PressureConfig {
+                memory_limit: Some(100),
+                ..PressureConfig::default()
+            },
+            reader: Arc::new(move || memory(resident)),
+            ..CleanupConfig::default()
+        };
+        let metrics = Arc::new(MetricsCollector::new());
+        let manager = ResourceCleanupManager::with_config(Arc::clone(&pool), metrics, config);
+        manager.start().await;
+        sleep(5 * SECOND).await;
+        assert_eq!(pool.get_stats().idle_buffers, left, "at {resident} percent");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn refusal_ends_when_nobody_looks_at_memory_any_more() {
     let setup = setup(|config| {
         config.pressure.memory_limit = Some(100);

@@ -20,8 +20,35 @@ fn command(program: &str) -> Command {
     Command::new(program)
 }
 
-fn sleeper() -> Process {
-    command("sleep").arg("300").spawn().expect("starts")
+/// A process that does nothing. Ended when dropped, so that a failing test leaves nobody.
+struct Sleeper(Process);
+
+fn sleeper() -> Sleeper {
+    let mut sleep = command("sleep");
+    sleep.arg("300").stdout(Stdio::null()).stderr(Stdio::null());
+    Sleeper(sleep.spawn().expect("starts"))
+}
+
+impl Sleeper {
+    fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.0.try_wait().expect("ours").is_none()
+    }
+
+    fn end(&mut self) {
+        // Failing means that it has ended.
+        drop(self.0.kill());
+        self.0.wait().expect("ours");
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 fn is_alive(pid: u32) -> bool {
@@ -78,20 +105,21 @@ fn stand_in_for_an_agent_that_is_killed() {
         // A leader of its own group that stays; a child in its group; and one that forks twice into a session of its
         // own and whose parents are gone.
         let script = format!(
-            "sleep 300 & echo $! > {number}.child; setsid sh -c 'sleep 300 & echo $! > {number}.daemon' & echo $$ > {number}.leader; wait; sleep 300"
+            "sleep 60 & echo $! > {number}.child; setsid sh -c 'sleep 60 & echo $! > {number}.daemon' & echo $$ > {number}.leader; wait; sleep 60"
         );
         let mut shell = command("/usr/bin/setsid");
         shell
             .args(["/bin/sh", "-c", &script])
             .env(name, mark)
-            .current_dir(data);
+            .current_dir(data)
+            .stderr(Stdio::null());
         let child = shell.spawn().expect("starts");
         entries.push(ledger.record(child.id(), "/bin/sh").expect("recorded"));
         children.push(child);
     }
     // A group whose leader has ended: only the mark proves whose it is.
     let mut gone = command("/usr/bin/setsid");
-    gone.args(["/bin/sh", "-c", "sleep 300 & echo $! > 10.child"])
+    gone.args(["/bin/sh", "-c", "sleep 60 & echo $! > 10.child"])
         .env(name, mark)
         .current_dir(data);
     let mut gone = gone.spawn().expect("starts");
@@ -176,7 +204,7 @@ fn a_number_that_belongs_to_others_by_now_is_never_touched() {
         left_behind(folder.path(), &[child]);
         let report = reap_orphans(folder.path()).expect("reads");
         assert_eq!((report.recycled, report.killed.len()), (1, 0));
-        assert!(bystander.try_wait().expect("ours").is_none());
+        assert!(bystander.is_alive());
     }
     // The same with the right start time is the child itself. It leads no group: ours must not be signalled.
     let child = Child {
@@ -187,7 +215,7 @@ fn a_number_that_belongs_to_others_by_now_is_never_touched() {
     };
     left_behind(folder.path(), &[child]);
     assert_eq!(reap_orphans(folder.path()).expect("reads").killed.len(), 1);
-    assert!(!bystander.wait().expect("ended").success());
+    wait_for(|| (!bystander.is_alive()).then_some(()));
     assert_eq!(ledgers(folder.path()), 0);
 }
 
@@ -239,14 +267,12 @@ fn other_boots_other_numberings_and_rubbish() {
         (report.killed.len(), report.left_alone, report.unreadable.len()),
         (0, 1, 1)
     );
-    assert!(bystander.try_wait().expect("ours").is_none());
+    assert!(bystander.is_alive());
     assert_eq!(
         ledgers(folder.path()),
         4,
         "only the ledger of the other boot is gone"
     );
-    bystander.kill().expect("ours");
-    bystander.wait().expect("ended");
     assert_eq!(
         reap_orphans(Path::new("/nonexistent")).expect("no folder, no orphans"),
         Default::default()
@@ -313,8 +339,7 @@ fn the_file_is_private_bounded_and_gone_in_the_end() {
         "more than are ever alive"
     );
     many.clear();
-    child.kill().expect("ours");
-    child.wait().expect("ended");
+    child.end();
     assert!(ledger.record(child.id(), "sleep").is_err(), "gone already");
     let path = ledger.path();
     drop((kept, ledger));
