@@ -11,7 +11,7 @@ use claude_agent::agent::session::{ListFilter, SessionId, SessionStore, StoredMe
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::support::{Machine, Simulator, expect_code, finish};
+use crate::support::{Machine, Simulator, expect_code, finish, wait_until};
 
 /// Moments at which a run is killed.
 const KILLS: u64 = 200;
@@ -309,4 +309,35 @@ fn in_parallel<T: Send>(work: impl Fn(u64) -> T + Sync) -> Vec<T> {
             .collect();
         workers.into_iter().map(|worker| worker.join().unwrap()).collect()
     })
+}
+
+/// What a killed run leaves running is ended by the next run on the same data folder.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_command_that_a_crash_left_running_is_ended_at_the_next_start() {
+    const SLEEP: &str = "sleep 97.0625";
+    let is_running = || {
+        std::fs::read_dir("/proc").unwrap().any(|entry| {
+            let line = std::fs::read(entry.unwrap().path().join("cmdline")).unwrap_or_default();
+            line == format!("{}\0", SLEEP.replace(' ', "\0")).as_bytes()
+        })
+    };
+    let machine = Machine::new();
+    let simulator = Simulator::start(&[]);
+    let task = format!("Run `{SLEEP}`");
+    let mut child = machine
+        .against(&simulator, &["run", "--permission-mode", "policy", &task])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the command runs", is_running);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(is_running(), "a crash ends nothing");
+    expect_code(
+        &finish(&mut machine.against(&simulator, &["run", "Look around"])),
+        0,
+    );
+    wait_until("the command is ended", || !is_running());
 }
