@@ -3,7 +3,10 @@
 //! The storage is compiled here once more, with the scheduler's lock and atomics in the place of the real ones. Waiting in a
 //! circle or a lost sample shows as a failed schedule, which the scheduler then prints for repeating.
 
-#![expect(dead_code, reason = "the storage is compiled whole; not all of it is called here")]
+#![expect(
+    dead_code,
+    reason = "the storage is compiled whole; not all of it is called here"
+)]
 
 mod sync {
     pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering};
@@ -58,7 +61,7 @@ use small_counts::SmallCounts;
 const SCHEDULES: usize = 400;
 
 /// So many samples of a thread fill its batch and hand it on, with some left.
-const EACH: usize = 70;
+const EACH: usize = 40;
 
 fn samples() -> Arc<Samples> {
     Arc::new(Samples::new(Limits {

@@ -9,10 +9,13 @@ use super::window::{ClosedWindow, Figures, Moved, OpenWindow};
 
 /// Windows in the retention time. The far edge of what the sketch answers is sharp to one of them; each costs a hot
 /// series up to about 700 bytes.
-const WINDOWS: u64 = 15;
+const WINDOWS: u64 = 12;
 
 /// Above the limit of raw samples exactness is lost anyway, and a part of them is enough to look at.
 const CROWDED_SHARE: usize = 4;
+
+/// Values that are compared with the bounds together: a batch.
+const CHUNK: usize = 32;
 
 /// How much a series keeps, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -52,15 +55,12 @@ pub(crate) struct Archive {
     /// The small counts at the last look.
     seen: Option<Box<[u64; SMALL]>>,
     total: Figures,
-    buckets: Box<[u64]>,
+    /// How many values were at or below each of the bounds.
+    at_or_below: Box<[u64]>,
 }
 
 impl Archive {
     pub(crate) fn new(limits: Limits) -> Self {
-        let buckets = match limits.bounds {
-            [] => 0,
-            bounds => bounds.len() + 1,
-        };
         Archive {
             limits,
             open: OpenWindow::new(),
@@ -68,7 +68,7 @@ impl Archive {
             raw: RawSamples::new(limits.retention),
             seen: None,
             total: Figures::NONE,
-            buckets: vec![0; buckets].into_boxed_slice(),
+            at_or_below: vec![0; limits.bounds.len()].into_boxed_slice(),
         }
     }
 
@@ -78,10 +78,13 @@ impl Archive {
         let mut rest = samples;
         while let [first, ..] = rest {
             let index = first.at / window;
+            let times = index * window..(index + 1).saturating_mul(window);
             let len = rest
                 .iter()
-                .take_while(|sample| sample.at / window == index)
-                .count();
+                .take_while(|sample| times.contains(&sample.at))
+                .count()
+                // The last window of all time has no end within it.
+                .max(1);
             let (batch, later) = rest.split_at(len);
             self.absorb_window(index, batch);
             rest = later;
@@ -90,22 +93,34 @@ impl Archive {
 
     fn absorb_window(&mut self, index: u64, batch: &[Sample]) {
         self.roll(index);
-        for sample in batch {
-            self.total.add(sample.value, 1);
-            if !self.buckets.is_empty() {
-                let place = self.limits.bounds.partition_point(|&bound| bound < sample.value);
-                self.buckets[place] += 1;
-            }
-        }
+        let values = || batch.iter().map(|sample| sample.value);
+        let figures = Figures::of(values());
+        self.total.merge(&figures);
+        self.count_buckets(batch);
         if index == self.open.index {
-            batch.iter().for_each(|sample| self.open.add(sample.value));
+            self.open.add(values(), &figures);
         } else {
-            self.absorb_late(index, batch);
+            self.absorb_late(index, values(), &figures);
         }
         let limit = self.raw_limit();
         self.raw.shrink(limit);
-        for &sample in batch {
-            self.raw.push(sample, limit);
+        self.raw.extend(batch, limit);
+    }
+
+    /// Bound by bound over values side by side: that is work for vector instructions, and cheaper than a search for each
+    /// value.
+    fn count_buckets(&mut self, batch: &[Sample]) {
+        if self.at_or_below.is_empty() {
+            return;
+        }
+        for chunk in batch.chunks(CHUNK) {
+            let mut values = [f64::INFINITY; CHUNK];
+            for (value, sample) in values.iter_mut().zip(chunk) {
+                *value = sample.value;
+            }
+            for (count, &bound) in self.at_or_below.iter_mut().zip(self.limits.bounds) {
+                *count += values.iter().map(|&value| u64::from(value <= bound)).sum::<u64>();
+            }
         }
     }
 
@@ -118,22 +133,31 @@ impl Archive {
             self.open.index = index;
         } else {
             let closed = self.open.close(index);
+            // No more than there can be: a hundred bytes of each of ten thousand series are a megabyte.
+            if self.closed.len() == self.closed.capacity() {
+                self.closed.reserve_exact(4);
+            }
             self.closed.push_back(closed);
         }
-        while self.closed.front().is_some_and(|oldest| is_past(oldest.index, index)) {
+        while self
+            .closed
+            .front()
+            .is_some_and(|oldest| is_past(oldest.index, index))
+        {
             self.closed.pop_front();
         }
-        self.raw.expire((index * self.limits.window()).saturating_sub(self.limits.retention));
+        self.raw
+            .expire((index * self.limits.window()).saturating_sub(self.limits.retention));
         let limit = self.raw_limit();
         self.raw.shrink(limit);
     }
 
     /// Samples that waited in their stripe while others opened a later window.
-    fn absorb_late(&mut self, index: u64, batch: &[Sample]) {
+    fn absorb_late(&mut self, index: u64, values: impl Iterator<Item = f64>, figures: &Figures) {
         if is_past(index, self.open.index) {
             return;
         }
-        let late = ClosedWindow::of(index, batch.iter().map(|sample| sample.value));
+        let late = ClosedWindow::of(index, values, figures);
         match self.closed.binary_search_by_key(&index, |closed| closed.index) {
             Ok(place) => self.closed[place].merge(&late),
             Err(place) => self.closed.insert(place, late),
@@ -220,8 +244,8 @@ impl Archive {
         self.total
     }
 
-    /// How many samples fell in each bucket of the bounds since the start; empty without bounds.
-    pub(crate) fn buckets(&self) -> &[u64] {
-        &self.buckets
+    /// How many samples since the start were at or below each of the bounds; empty without bounds.
+    pub(crate) fn at_or_below(&self) -> &[u64] {
+        &self.at_or_below
     }
 }

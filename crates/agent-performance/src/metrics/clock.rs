@@ -23,20 +23,49 @@ impl ManualClock {
 /// Where a collector's time comes from.
 #[derive(Clone, Debug)]
 pub(crate) enum Clock {
-    Machine(Instant),
+    Machine(Machine),
     Manual(ManualClock),
+}
+
+/// The machine's clock, and when the collector was made by it.
+#[derive(Debug, Clone)]
+pub(crate) struct Machine {
+    start: Instant,
+    #[cfg(target_os = "linux")]
+    coarse_start: Duration,
+}
+
+#[cfg(target_os = "linux")]
+fn coarse() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 impl Clock {
     pub(crate) fn machine() -> Self {
-        Clock::Machine(Instant::now())
+        Clock::Machine(Machine {
+            start: Instant::now(),
+            #[cfg(target_os = "linux")]
+            coarse_start: coarse(),
+        })
+    }
+
+    /// The time to about a hundredth of a second, for what is recorded more often than that. Half the cost of
+    /// [`now`](Self::now) on Linux, where the kernel keeps it ready.
+    #[inline]
+    pub(crate) fn about_now(&self) -> u64 {
+        #[cfg(target_os = "linux")]
+        if let Clock::Machine(machine) = self {
+            return micros(coarse().saturating_sub(machine.coarse_start));
+        }
+        self.now()
     }
 
     /// Microseconds since the start.
     #[inline]
     pub(crate) fn now(&self) -> u64 {
         match self {
-            Clock::Machine(start) => micros(start.elapsed()),
+            Clock::Machine(machine) => micros(machine.start.elapsed()),
             Clock::Manual(clock) => clock.0.load(Ordering::Relaxed),
         }
     }
@@ -45,7 +74,7 @@ impl Clock {
     #[inline]
     pub(crate) fn at(&self, instant: Instant) -> u64 {
         match self {
-            Clock::Machine(start) => micros(instant.saturating_duration_since(*start)),
+            Clock::Machine(machine) => micros(instant.saturating_duration_since(machine.start)),
             Clock::Manual(_) => self.now(),
         }
     }

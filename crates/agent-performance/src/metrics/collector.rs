@@ -13,7 +13,7 @@ use super::gather::Gathered;
 use super::handles::{Counter, Gauge, Histogram, Timing};
 use super::registry::Registry;
 use super::series::{Context, Nature, Series};
-use super::tags::{TagSet, cleaned, MAX_NAME_BYTES};
+use super::tags::{MAX_NAME_BYTES, TagSet, cleaned};
 use super::types::{MetricKind, MetricStatistics, MetricUnit, PerformanceMetric};
 
 /// Longest retention. A month of samples is a database's work.
@@ -98,7 +98,7 @@ impl MetricsCollector {
             let milliseconds = duration.as_secs_f64() * 1_000.0;
             self.0
                 .registry
-                .with(name, &tags, TIMING, |series| series.record(milliseconds));
+                .with(name, &tags, TIMING, |series| series.record_exactly(milliseconds));
         });
     }
 
@@ -107,7 +107,9 @@ impl MetricsCollector {
         with_prefix("memory.", component, |name| {
             self.0
                 .registry
-                .with(name, &tags, gauge_of(MetricUnit::Bytes), |series| series.set(bytes as f64));
+                .with(name, &tags, gauge_of(MetricUnit::Bytes), |series| {
+                    series.set(bytes as f64)
+                });
         });
     }
 
@@ -184,10 +186,7 @@ impl MetricsCollector {
                 timestamp: self.wall_time(sample.at),
                 tags: tags.clone(),
             });
-            found
-                .entry(series.name.to_string())
-                .or_default()
-                .extend(metrics);
+            found.entry(series.name.to_string()).or_default().extend(metrics);
         });
         for metrics in found.values_mut() {
             metrics.sort_by_key(|metric| metric.timestamp);
@@ -209,7 +208,10 @@ impl MetricsCollector {
     ) -> Option<MetricStatistics> {
         let mut gathered = Gathered::new();
         self.each_named(Some(name), |series| {
-            if tags.pairs().all(|(key, value)| series.tags.get(key) == Some(value)) {
+            if tags
+                .pairs()
+                .all(|(key, value)| series.tags.get(key) == Some(value))
+            {
                 series.gather(&mut gathered);
             }
         });

@@ -21,8 +21,10 @@ const MAX_DESCRIBED: usize = 10_000;
 pub struct FacadeRecorder {
     collector: MetricsCollector,
     /// Sorted by name. Descriptions are made at start-up; handles are made rarely. Neither is recording.
-    units: Arc<RwLock<Vec<(Box<str>, MetricUnit)>>>,
+    units: Arc<RwLock<Units>>,
 }
+
+type Units = Vec<(Box<str>, MetricUnit)>;
 
 impl FacadeRecorder {
     /// A recorder that reports to `collector`.
@@ -34,7 +36,9 @@ impl FacadeRecorder {
     }
 
     fn describe(&self, name: &KeyName, unit: Option<Unit>) {
-        let Some(unit) = unit.and_then(unit_from) else { return };
+        let Some(unit) = unit.and_then(unit_from) else {
+            return;
+        };
         let name = cleaned(name.as_str(), MAX_NAME_BYTES);
         let mut units = self.units.write();
         match units.binary_search_by(|(known, _)| (**known).cmp(&*name)) {

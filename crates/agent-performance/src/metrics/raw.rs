@@ -16,7 +16,8 @@ pub(crate) struct Sample {
 #[derive(Debug)]
 pub(crate) struct RawSamples {
     retention: u64,
-    step: u64,
+    /// A step is this power of two of microseconds.
+    shift: u32,
     base: u64,
     values: VecDeque<f64>,
     times: VecDeque<u32>,
@@ -28,7 +29,7 @@ impl RawSamples {
     pub(crate) fn new(retention: u64) -> Self {
         RawSamples {
             retention,
-            step: retention.div_ceil(1 << 30).max(1),
+            shift: (retention >> 30).checked_ilog2().map_or(0, |bits| bits + 1),
             base: 0,
             values: VecDeque::new(),
             times: VecDeque::new(),
@@ -36,36 +37,39 @@ impl RawSamples {
         }
     }
 
-    /// Keeps `sample`, and at most `limit` in all: the oldest go first.
-    pub(crate) fn push(&mut self, sample: Sample, limit: usize) {
-        if limit == 0 {
-            self.note_dropped(sample.at);
-            return;
+    /// Keeps `samples`, and at most `limit` in all: the oldest go first.
+    pub(crate) fn extend(&mut self, samples: &[Sample], limit: usize) {
+        let (lost, kept) = samples.split_at(samples.len().saturating_sub(limit));
+        if let Some(latest) = lost.iter().map(|sample| sample.at).max() {
+            self.note_dropped(latest);
         }
-        while self.values.len() >= limit {
-            self.drop_oldest();
+        self.drop_oldest((self.values.len() + kept.len()).saturating_sub(limit));
+        let Some(last) = kept.last() else { return };
+        if self.times.is_empty() || last.at.saturating_sub(self.base) >> self.shift > u64::from(u32::MAX) {
+            self.rebase(last.at.saturating_sub(self.retention));
         }
-        if self.times.is_empty() || (sample.at.saturating_sub(self.base)) / self.step > u64::from(u32::MAX) {
-            self.rebase(sample.at.saturating_sub(self.retention));
-        }
-        if self.values.len() == self.values.capacity() {
+        let len = self.values.len() + kept.len();
+        if len > self.values.capacity() {
             // Doubling would overshoot the limit, and the limit is what the memory is planned for.
-            let more = self.values.len().max(4).min(limit - self.values.len());
+            let more = len.next_power_of_two().min(limit) - self.values.len();
             self.values.reserve_exact(more);
             self.times.reserve_exact(more);
         }
-        self.values.push_back(sample.value);
-        self.times
-            .push_back((sample.at.saturating_sub(self.base) / self.step) as u32);
+        let (base, shift) = (self.base, self.shift);
+        self.values.extend(kept.iter().map(|sample| sample.value));
+        self.times.extend(
+            kept.iter()
+                .map(|sample| (sample.at.saturating_sub(base) >> shift) as u32),
+        );
     }
 
     /// Gives back the room above `limit`.
     pub(crate) fn shrink(&mut self, limit: usize) {
-        while self.values.len() > limit {
-            self.drop_oldest();
+        self.drop_oldest(self.values.len().saturating_sub(limit));
+        if self.values.capacity() > limit {
+            self.values.shrink_to(limit);
+            self.times.shrink_to(limit);
         }
-        self.values.shrink_to(limit);
-        self.times.shrink_to(limit);
     }
 
     /// Drops what is older than `cutoff` from the old end. Each sample is looked at once when it goes.
@@ -93,13 +97,13 @@ impl RawSamples {
     }
 
     fn time(&self, steps: u32) -> u64 {
-        self.base + u64::from(steps) * self.step
+        self.base + (u64::from(steps) << self.shift)
     }
 
-    fn drop_oldest(&mut self) {
-        self.values.pop_front();
-        if let Some(time) = self.times.pop_front() {
-            self.note_dropped(self.time(time));
+    fn drop_oldest(&mut self, count: usize) {
+        self.values.drain(..count);
+        if let Some(latest) = self.times.drain(..count).max() {
+            self.note_dropped(self.time(latest));
         }
     }
 
@@ -111,8 +115,8 @@ impl RawSamples {
         self.expire(base);
         let old = self.base;
         for time in &mut self.times {
-            let at = old + u64::from(*time) * self.step;
-            *time = (at.saturating_sub(base) / self.step) as u32;
+            let at = old + (u64::from(*time) << self.shift);
+            *time = (at.saturating_sub(base) >> self.shift) as u32;
         }
         self.base = base;
     }

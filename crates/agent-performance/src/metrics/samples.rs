@@ -18,20 +18,31 @@ const STRIPES: usize = 8;
 const ARCHIVES: usize = 2;
 
 /// Samples of a batch that is handed on, so that the archive's work is shared by this many.
-const BATCH: usize = 64;
+const BATCH: usize = 32;
 
 /// Samples of a batch that waits no longer for a free archive. A kilobyte times sixteen.
 const LARGEST_BATCH: usize = 1024;
 
 #[derive(Debug)]
 #[repr(align(64))]
-struct Stripe(Mutex<Vec<Sample>>);
+struct Stripe(Mutex<Batch>);
+
+/// Samples on their way to an archive.
+#[derive(Debug, Default)]
+struct Batch {
+    waiting: Vec<Sample>,
+    /// True once the first archive was taken when this batch was full. Every other stripe then moves to the second for
+    /// good, so that an archive's memory stays with one processor; a series without such a crowd fills one archive.
+    crowded: bool,
+}
 
 /// The samples of one series.
 #[derive(Debug)]
 pub(crate) struct Samples {
     stripes: [Stripe; STRIPES],
-    archives: [Mutex<Archive>; ARCHIVES],
+    limits: Limits,
+    /// Made when first written to.
+    archives: [Mutex<Option<Box<Archive>>>; ARCHIVES],
     /// Held by the one who reads, so that a reader never holds more than one archive or stripe in all.
     reader: Mutex<()>,
 }
@@ -40,14 +51,15 @@ pub(crate) struct Samples {
 #[derive(Clone, Debug)]
 pub(crate) struct Totals {
     pub(crate) figures: Figures,
-    pub(crate) buckets: Vec<u64>,
+    pub(crate) at_or_below: Vec<u64>,
 }
 
 impl Samples {
     pub(crate) fn new(limits: Limits) -> Self {
         Samples {
-            stripes: std::array::from_fn(|_| Stripe(Mutex::new(Vec::new()))),
-            archives: std::array::from_fn(|_| Mutex::new(Archive::new(limits))),
+            stripes: std::array::from_fn(|_| Stripe(Mutex::new(Batch::default()))),
+            limits,
+            archives: std::array::from_fn(|_| Mutex::new(None)),
             reader: Mutex::new(()),
         }
     }
@@ -58,9 +70,9 @@ impl Samples {
         loop {
             for step in 0..STRIPES {
                 if let Some(mut batch) = self.stripes[(stripe + step) % STRIPES].0.try_lock() {
-                    batch.push(sample);
-                    if batch.len() >= BATCH {
-                        self.hand_on(&mut batch);
+                    batch.waiting.push(sample);
+                    if batch.waiting.len() >= BATCH {
+                        self.hand_on((stripe + step) % STRIPES, &mut batch);
                     }
                     return;
                 }
@@ -70,21 +82,27 @@ impl Samples {
     }
 
     #[cold]
-    fn hand_on(&self, batch: &mut Vec<Sample>) {
+    fn hand_on(&self, stripe: usize, batch: &mut Batch) {
         loop {
-            for archive in &self.archives {
-                if let Some(mut archive) = archive.try_lock() {
-                    archive.absorb(batch);
-                    batch.clear();
-                    batch.shrink_to(BATCH);
+            let first = if batch.crowded { stripe % ARCHIVES } else { 0 };
+            for step in 0..ARCHIVES {
+                if let Some(mut archive) = self.archives[(first + step) % ARCHIVES].try_lock() {
+                    self.write_to(&mut archive).absorb(&batch.waiting);
+                    batch.waiting.clear();
+                    batch.waiting.shrink_to(BATCH);
                     return;
                 }
+                batch.crowded = true;
             }
-            if batch.len() < LARGEST_BATCH {
+            if batch.waiting.len() < LARGEST_BATCH {
                 return;
             }
             yield_now();
         }
+    }
+
+    fn write_to<'a>(&self, archive: &'a mut Option<Box<Archive>>) -> &'a mut Archive {
+        archive.get_or_insert_with(|| Box::new(Archive::new(self.limits)))
     }
 
     /// Brings all that was recorded before the call into the archives, and `small` as counted by `now`.
@@ -92,19 +110,19 @@ impl Samples {
         let mut batch = Vec::with_capacity(BATCH);
         for stripe in &self.stripes {
             {
-                let mut waiting = stripe.0.lock();
-                batch.extend_from_slice(&waiting);
-                waiting.clear();
+                let mut own = stripe.0.lock();
+                batch.extend_from_slice(&own.waiting);
+                own.waiting.clear();
             }
             if !batch.is_empty() {
-                self.archives[0].lock().absorb(&batch);
+                self.write_to(&mut self.archives[0].lock()).absorb(&batch);
                 batch.clear();
             }
         }
         if let Some(small) = small {
             // Read under the reader's lock, so that no look sees less than the one before.
             let totals = small.totals();
-            self.archives[0].lock().look(now, totals);
+            self.write_to(&mut self.archives[0].lock()).look(now, totals);
         }
     }
 
@@ -118,7 +136,9 @@ impl Samples {
         let _one = self.reader.lock();
         self.settle(now, small);
         for archive in &self.archives {
-            archive.lock().gather(now, into);
+            if let Some(archive) = &*archive.lock() {
+                archive.gather(now, into);
+            }
         }
     }
 
@@ -128,7 +148,9 @@ impl Samples {
         self.settle(now, small);
         let mut samples = Vec::new();
         for archive in &self.archives {
-            samples.append(&mut archive.lock().recent(now));
+            if let Some(archive) = &*archive.lock() {
+                samples.append(&mut archive.recent(now));
+            }
         }
         // Stable: what one thread recorded within a microsecond stays in its order.
         samples.sort_by_key(|sample| sample.at);
@@ -140,13 +162,14 @@ impl Samples {
         self.settle(now, small);
         let mut totals = Totals {
             figures: Figures::NONE,
-            buckets: Vec::new(),
+            at_or_below: Vec::new(),
         };
         for archive in &self.archives {
             let archive = archive.lock();
+            let Some(archive) = &*archive else { continue };
             totals.figures.merge(&archive.total());
-            totals.buckets.resize(archive.buckets().len(), 0);
-            for (sum, count) in totals.buckets.iter_mut().zip(archive.buckets()) {
+            totals.at_or_below.resize(archive.at_or_below().len(), 0);
+            for (sum, count) in totals.at_or_below.iter_mut().zip(archive.at_or_below()) {
                 *sum += count;
             }
         }

@@ -38,11 +38,14 @@ pub(crate) fn middle_of(bucket: i32) -> f64 {
     if bucket < 0 { -middle } else { middle }
 }
 
-/// The counts of the open window: one `u32` for each bucket between the smallest and the largest seen.
+/// The counts of the open window: sixteen bits for each bucket between the smallest and the largest seen, because most
+/// series never need more, and what the few need is carried aside.
 #[derive(Debug, Default)]
 pub(crate) struct Sketch {
     first: i32,
-    counts: Vec<u32>,
+    counts: Vec<u16>,
+    /// Bucket and the upper half of its count, for counts that have one.
+    carried: Vec<(i32, u16)>,
 }
 
 impl Sketch {
@@ -53,12 +56,25 @@ impl Sketch {
             Some(slot) => slot,
             None => self.make_room(bucket),
         };
-        // Four thousand million values in one bucket of one window: the share of the rest is then nothing.
-        *slot = slot.saturating_add(count);
+        let sum = u64::from(*slot) + u64::from(count);
+        *slot = sum as u16;
+        if sum > u64::from(u16::MAX) {
+            self.carry(bucket, (sum >> 16) as u32);
+        }
     }
 
     #[cold]
-    fn make_room(&mut self, bucket: i32) -> &mut u32 {
+    fn carry(&mut self, bucket: i32, more: u32) {
+        // Four thousand million values in one bucket of one window are enough: the share of the rest is then nothing.
+        let add = |upper: u16| u32::from(upper).saturating_add(more).min(u32::from(u16::MAX)) as u16;
+        match self.carried.iter_mut().find(|(carried, _)| *carried == bucket) {
+            Some((_, upper)) => *upper = add(*upper),
+            None => self.carried.push((bucket, add(0))),
+        }
+    }
+
+    #[cold]
+    fn make_room(&mut self, bucket: i32) -> &mut u16 {
         // Whole octaves, so that values which drift slowly do not move the counts each time.
         let octave = bucket.div_euclid(PER_OCTAVE) * PER_OCTAVE;
         if self.counts.is_empty() {
@@ -67,8 +83,7 @@ impl Sketch {
         if octave < self.first {
             let more = (self.first - octave) as usize;
             self.counts.reserve_exact(more);
-            self.counts
-                .splice(0..0, std::iter::repeat_n(0, more));
+            self.counts.splice(0..0, std::iter::repeat_n(0, more));
             self.first = octave;
         }
         let needed = (octave + PER_OCTAVE - self.first) as usize;
@@ -83,13 +98,19 @@ impl Sketch {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (i32, u32)> + '_ {
         (self.first..)
             .zip(&self.counts)
-            .filter(|&(_, &count)| count > 0)
-            .map(|(bucket, &count)| (bucket, count))
+            .map(|(bucket, &lower)| (bucket, self.upper_of(bucket) | u32::from(lower)))
+            .filter(|&(_, count)| count > 0)
+    }
+
+    fn upper_of(&self, bucket: i32) -> u32 {
+        let carried = self.carried.iter().find(|(carried, _)| *carried == bucket);
+        carried.map_or(0, |&(_, upper)| u32::from(upper) << 16)
     }
 
     /// Forgets the counts and keeps the room.
     pub(crate) fn clear(&mut self) {
         self.counts.clear();
+        self.carried.clear();
     }
 }
 

@@ -81,8 +81,16 @@ impl MetricsCollector {
         };
         [
             own("metrics.series", MetricKind::Gauge, self.series_count() as u64),
-            own("metrics.series_overflowed", MetricKind::Counter, self.series_overflowed()),
-            own("metrics.values_refused", MetricKind::Counter, self.values_refused()),
+            own(
+                "metrics.series_overflowed",
+                MetricKind::Counter,
+                self.series_overflowed(),
+            ),
+            own(
+                "metrics.values_refused",
+                MetricKind::Counter,
+                self.values_refused(),
+            ),
         ]
     }
 }
@@ -92,12 +100,19 @@ impl SeriesSnapshot {
         let totals = series.totals();
         let mut window = Gathered::new();
         series.gather(&mut window);
-        let mut below = 0;
-        let bounds = series.bounds.iter().copied().map(Some).chain([None]);
-        let buckets = bounds.zip(&totals.buckets).map(|(le, count)| {
-            below += count;
-            Bucket { le, count: below }
+        let counts = totals.at_or_below.iter().copied();
+        let bounded = series.bounds.iter().zip(counts);
+        let bounded = bounded.map(|(&bound, count)| Bucket {
+            le: Some(bound),
+            count,
         });
+        let mut buckets: Vec<Bucket> = bounded.collect();
+        if !buckets.is_empty() {
+            buckets.push(Bucket {
+                le: None,
+                count: totals.figures.count,
+            });
+        }
         SeriesSnapshot {
             name: series.name.to_string(),
             tags: series
@@ -112,7 +127,7 @@ impl SeriesSnapshot {
                 MetricKind::Gauge => series.level(),
             },
             count: totals.figures.count,
-            buckets: buckets.collect(),
+            buckets,
             window: window.statistics(),
         }
     }

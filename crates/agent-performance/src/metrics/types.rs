@@ -59,7 +59,7 @@ pub struct PerformanceMetric {
 /// `median`, `p95` and `p99` are order statistics by nearest rank: the smallest sample with at least that share of
 /// all samples at or below it. They are exact while no series involved holds more samples in the retention window
 /// than it keeps (1,000 unless configured); beyond that each is within 1 % of the exact order statistic, for
-/// magnitudes from 10⁻⁹ to 10¹⁵, and the window's far edge is sharp to a fifteenth of the retention.
+/// magnitudes from 10⁻⁹ to 10¹⁵, and the window's far edge is sharp to a twelfth of the retention.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricStatistics {
     /// How many samples.

@@ -21,6 +21,12 @@ impl Figures {
         max: f64::NEG_INFINITY,
     };
 
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut figures = Figures::NONE;
+        values.for_each(|value| figures.add(value, 1));
+        figures
+    }
+
     #[inline]
     pub(crate) fn add(&mut self, value: f64, times: u64) {
         self.count += times;
@@ -63,10 +69,10 @@ impl OpenWindow {
         }
     }
 
-    #[inline]
-    pub(crate) fn add(&mut self, value: f64) {
-        self.figures.add(value, 1);
-        self.sketch.add(bucket_of(value), 1);
+    /// Takes in values whose figures are `figures`.
+    pub(crate) fn add(&mut self, values: impl Iterator<Item = f64>, figures: &Figures) {
+        self.figures.merge(figures);
+        values.for_each(|value| self.sketch.add(bucket_of(value), 1));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -106,10 +112,10 @@ pub(crate) struct ClosedWindow {
 
 impl ClosedWindow {
     /// A window of samples that came late.
-    pub(crate) fn of(index: u64, values: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn of(index: u64, values: impl Iterator<Item = f64>, figures: &Figures) -> Self {
         let mut open = OpenWindow::new();
         open.index = index;
-        values.for_each(|value| open.add(value));
+        open.add(values, figures);
         open.close(index)
     }
 

@@ -30,7 +30,10 @@ pub(super) fn read(files: &Files) -> CgroupFigures {
         groups.lines().find_map(|line| {
             let (_, rest) = line.split_once(':')?;
             let (controllers, path) = rest.split_once(':')?;
-            controllers.split(',').any(|one| one == controller).then_some(path)
+            controllers
+                .split(',')
+                .any(|one| one == controller)
+                .then_some(path)
         })
     };
     let unified = groups.lines().find_map(|line| line.strip_prefix("0::"));
@@ -63,7 +66,11 @@ fn memory_2(files: &Files, path: &str, figures: &mut CgroupFigures) {
 }
 
 fn memory_1(files: &Files, path: &str, figures: &mut CgroupFigures) {
-    let names = ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "];
+    let names = [
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file ",
+    ];
     memory(files, levels("sys/fs/cgroup/memory", path), names, figures);
 }
 
@@ -81,7 +88,9 @@ fn memory(
             (Some(_), None) => true,
             (None, _) => figures.memory_used.is_none(),
         };
-        let Some(used) = number(current).filter(|_| tighter) else { continue };
+        let Some(used) = number(current).filter(|_| tighter) else {
+            continue;
+        };
         let cached = files
             .text(group.join("memory.stat"))
             .and_then(|text| value_of(&text, droppable)?.parse().ok())

@@ -20,7 +20,9 @@ impl Files {
     }
 
     pub(crate) fn under(root: &Path) -> Self {
-        Files { root: root.to_owned() }
+        Files {
+            root: root.to_owned(),
+        }
     }
 
     /// The text of `path`, which is given without a leading slash; none when it can't be read.

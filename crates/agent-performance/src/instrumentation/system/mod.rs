@@ -95,28 +95,56 @@ impl SystemMetrics {
         set("system.memory_usage", MetricUnit::Percentage, usage);
 
         let disk = process::disk(&self.data_directory);
-        set("system.disk_used", MetricUnit::Bytes, disk.map(|disk| disk.used as f64));
+        set(
+            "system.disk_used",
+            MetricUnit::Bytes,
+            disk.map(|disk| disk.used as f64),
+        );
         let usage = disk.map(|disk| percent(disk.used, disk.total));
         set("system.disk_usage", MetricUnit::Percentage, usage);
 
         let own = process::own_status(&self.files);
-        set("process.memory_rss", MetricUnit::Bytes, own.resident.map(|bytes| bytes as f64));
-        set("process.memory_vms", MetricUnit::Bytes, own.virtual_size.map(|bytes| bytes as f64));
-        set("process.threads", MetricUnit::Count, own.threads.map(|count| count as f64));
+        set(
+            "process.memory_rss",
+            MetricUnit::Bytes,
+            own.resident.map(|bytes| bytes as f64),
+        );
+        set(
+            "process.memory_vms",
+            MetricUnit::Bytes,
+            own.virtual_size.map(|bytes| bytes as f64),
+        );
+        set(
+            "process.threads",
+            MetricUnit::Count,
+            own.threads.map(|count| count as f64),
+        );
         let open = process::open_files(&self.files).map(|count| count as f64);
         set("process.open_fds", MetricUnit::Count, open);
         let most = process::most_open_files().map(|count| count as f64);
         set("process.max_fds", MetricUnit::Count, most);
 
         let group = cgroup::read(&self.files);
-        set("cgroup.memory_limit", MetricUnit::Bytes, group.memory_limit.map(|bytes| bytes as f64));
-        set("cgroup.memory_used", MetricUnit::Bytes, group.memory_used.map(|bytes| bytes as f64));
+        set(
+            "cgroup.memory_limit",
+            MetricUnit::Bytes,
+            group.memory_limit.map(|bytes| bytes as f64),
+        );
+        set(
+            "cgroup.memory_used",
+            MetricUnit::Bytes,
+            group.memory_used.map(|bytes| bytes as f64),
+        );
         set("cgroup.cpu_limit", MetricUnit::Count, group.cpu_limit);
 
         for resource in ["cpu", "memory", "io"] {
             if let Some(pressure) = process::pressure(&self.files, resource) {
                 collector
-                    .gauge("system.pressure", MetricUnit::Percentage, &[("resource", resource)])
+                    .gauge(
+                        "system.pressure",
+                        MetricUnit::Percentage,
+                        &[("resource", resource)],
+                    )
                     .set(pressure.some);
             }
         }

@@ -83,7 +83,9 @@ fn ticks(stat: &str) -> Option<(u64, u64)> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
     let ticks = line.split_whitespace().take(8);
     let ticks = ticks.map(str::parse).collect::<Result<Vec<u64>, _>>().ok()?;
-    let [_, _, _, idle, waiting, ..] = ticks[..] else { return None };
+    let [_, _, _, idle, waiting, ..] = ticks[..] else {
+        return None;
+    };
     let all: u64 = ticks.iter().sum();
     Some((all - idle - waiting, all))
 }
@@ -96,7 +98,12 @@ fn age_of_process(files: &Files) -> Option<f64> {
     // The name in parentheses may hold anything, parentheses too.
     let after_name = stat.rsplit_once(')')?.1;
     let start: f64 = after_name.split_whitespace().nth(19)?.parse().ok()?;
-    let uptime: f64 = files.text("proc/uptime")?.split_whitespace().next()?.parse().ok()?;
+    let uptime: f64 = files
+        .text("proc/uptime")?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()?;
     Some(uptime - start / TICKS_PER_SECOND)
 }
 

@@ -11,7 +11,11 @@ use crate::metrics::{MetricUnit, MetricsCollector};
 /// How often `op` was recorded, by outcome; the empty string for none.
 fn outcomes(collector: &MetricsCollector) -> HashMap<String, usize> {
     let mut found = HashMap::new();
-    for metric in collector.get_metrics(Some("timing.op")).remove("timing.op").unwrap_or_default() {
+    for metric in collector
+        .get_metrics(Some("timing.op"))
+        .remove("timing.op")
+        .unwrap_or_default()
+    {
         let outcome = metric.tags.get("outcome").cloned().unwrap_or_default();
         *found.entry(outcome).or_default() += 1;
     }
@@ -102,8 +106,17 @@ async fn the_macro_records_across_awaits_and_when_its_future_is_cancelled() {
 #[tokio::test(start_paused = true)]
 async fn a_timed_future_tells_that_it_was_cancelled() {
     let collector = MetricsCollector::new();
-    let forever = timed(&collector, "op".to_owned(), HashMap::new(), std::future::pending::<()>());
-    assert!(tokio::time::timeout(Duration::from_secs(1), forever).await.is_err());
+    let forever = timed(
+        &collector,
+        "op".to_owned(),
+        HashMap::new(),
+        std::future::pending::<()>(),
+    );
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), forever)
+            .await
+            .is_err()
+    );
     assert_eq!(outcomes(&collector), once("cancelled"));
     let failing = timed(&collector, "op".to_owned(), HashMap::new(), async {
         let number: i32 = "x".parse()?;

@@ -19,12 +19,8 @@ fn spans_become_timings_from_opening_to_closing() {
             tracing::info_span!("inner").in_scope(|| std::thread::sleep(Duration::from_millis(2)));
         }
     });
-    let inner = collector
-        .get_metric_statistics("timing.inner")
-        .expect("closed");
-    let outer = collector
-        .get_metric_statistics("timing.outer")
-        .expect("closed");
+    let inner = collector.get_metric_statistics("timing.inner").expect("closed");
+    let outer = collector.get_metric_statistics("timing.outer").expect("closed");
     assert_eq!((inner.count, outer.count), (3, 3));
     assert!(inner.min >= 2.0 && outer.sum >= inner.sum);
     assert_eq!(collector.series_count(), 2, "fields do not become tags");

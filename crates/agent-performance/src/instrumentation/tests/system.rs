@@ -15,7 +15,9 @@ fn write(root: &Path, path: &str, text: &str) {
 fn level(collector: &MetricsCollector, name: &str) -> Option<f64> {
     let snapshot = collector.snapshot();
     let mut series = snapshot.series.into_iter();
-    series.find(|series| series.name == name).map(|series| series.value)
+    series
+        .find(|series| series.name == name)
+        .map(|series| series.value)
 }
 
 fn reader(root: &Path) -> SystemMetrics {
@@ -26,13 +28,29 @@ fn reader(root: &Path) -> SystemMetrics {
 fn figures_are_those_of_the_files() {
     let root = tempfile::tempdir().expect("made");
     let root = root.path();
-    write(root, "proc/meminfo", "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 250 kB\n");
-    write(root, "proc/self/status", "Name:\tx\nVmSize:\t  300 kB\nVmRSS:\t  20 kB\nThreads:\t5\n");
-    write(root, "proc/pressure/memory", "some avg10=1.50 avg60=0 total=9\nfull avg10=0.25 avg60=0 total=1\n");
+    write(
+        root,
+        "proc/meminfo",
+        "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 250 kB\n",
+    );
+    write(
+        root,
+        "proc/self/status",
+        "Name:\tx\nVmSize:\t  300 kB\nVmRSS:\t  20 kB\nThreads:\t5\n",
+    );
+    write(
+        root,
+        "proc/pressure/memory",
+        "some avg10=1.50 avg60=0 total=9\nfull avg10=0.25 avg60=0 total=1\n",
+    );
     write(root, "proc/self/cgroup", "0::/outer/inner\n");
     write(root, "sys/fs/cgroup/outer/memory.max", "5000\n");
     write(root, "sys/fs/cgroup/outer/memory.current", "4000\n");
-    write(root, "sys/fs/cgroup/outer/memory.stat", "anon 1\ninactive_file 1500\n");
+    write(
+        root,
+        "sys/fs/cgroup/outer/memory.stat",
+        "anon 1\ninactive_file 1500\n",
+    );
     write(root, "sys/fs/cgroup/outer/inner/memory.max", "max\n");
     write(root, "sys/fs/cgroup/outer/inner/memory.current", "900\n");
     write(root, "sys/fs/cgroup/outer/cpu.max", "150000 100000\n");
@@ -54,7 +72,11 @@ fn figures_are_those_of_the_files() {
     let memory = reader.memory();
     assert_eq!((memory.resident, memory.stall_full), (Some(20_480), Some(0.25)));
     for series in collector.snapshot().series {
-        assert!(catalogue::find(&series.name).is_some(), "{} is not declared", series.name);
+        assert!(
+            catalogue::find(&series.name).is_some(),
+            "{} is not declared",
+            series.name
+        );
     }
 }
 
@@ -62,11 +84,23 @@ fn figures_are_those_of_the_files() {
 fn the_first_version_of_control_groups_is_read_too() {
     let root = tempfile::tempdir().expect("made");
     let root = root.path();
-    write(root, "proc/self/cgroup", "5:cpu,cpuacct:/job\n3:memory:/job\n0::/other\n");
-    write(root, "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    write(
+        root,
+        "proc/self/cgroup",
+        "5:cpu,cpuacct:/job\n3:memory:/job\n0::/other\n",
+    );
+    write(
+        root,
+        "sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "9223372036854771712\n",
+    );
     write(root, "sys/fs/cgroup/memory/job/memory.limit_in_bytes", "7000\n");
     write(root, "sys/fs/cgroup/memory/job/memory.usage_in_bytes", "600\n");
-    write(root, "sys/fs/cgroup/memory/job/memory.stat", "total_inactive_file 100\n");
+    write(
+        root,
+        "sys/fs/cgroup/memory/job/memory.stat",
+        "total_inactive_file 100\n",
+    );
     write(root, "sys/fs/cgroup/cpu/job/cpu.cfs_quota_us", "50000\n");
     write(root, "sys/fs/cgroup/cpu/job/cpu.cfs_period_us", "100000\n");
     write(root, "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
@@ -84,7 +118,11 @@ fn processor_shares_are_of_the_time_between_two_readings() {
     let mut reader = reader(root);
     write(root, "proc/stat", "cpu  900 0 100 9000 0 0 0 0 5 5\ncpu0 1 1\n");
     reader.collect(&collector);
-    assert_eq!(level(&collector, "system.cpu_usage"), None, "one reading is no interval");
+    assert_eq!(
+        level(&collector, "system.cpu_usage"),
+        None,
+        "one reading is no interval"
+    );
     write(root, "proc/stat", "cpu  950 0 150 9200 100 0 0 0 5 5\n");
     reader.collect(&collector);
     assert_eq!(level(&collector, "system.cpu_usage"), None, "too soon");
@@ -100,11 +138,28 @@ fn files_that_are_missing_or_nonsense_are_left_out() {
     let collector = MetricsCollector::new();
     reader(root).collect(&collector);
     let long = "9".repeat(1 << 20);
-    for path in ["stat", "meminfo", "self/status", "self/stat", "uptime", "self/cgroup", "pressure/cpu"] {
-        write(root, &format!("proc/{path}"), &format!("cpu  {long}\nMemTotal: {long}\n0::/../../etc\n5:memory:/..\n"));
+    for path in [
+        "stat",
+        "meminfo",
+        "self/status",
+        "self/stat",
+        "uptime",
+        "self/cgroup",
+        "pressure/cpu",
+    ] {
+        write(
+            root,
+            &format!("proc/{path}"),
+            &format!("cpu  {long}\nMemTotal: {long}\n0::/../../etc\n5:memory:/..\n"),
+        );
     }
     reader(root).collect(&collector);
-    for name in ["system.cpu_usage", "system.memory_total", "process.memory_rss", "cgroup.memory_limit"] {
+    for name in [
+        "system.cpu_usage",
+        "system.memory_total",
+        "process.memory_rss",
+        "cgroup.memory_limit",
+    ] {
         assert_eq!(level(&collector, name), None, "{name}");
     }
 }

@@ -62,7 +62,11 @@ pub(super) const ROWS: &[Declaration] = &[
         "Answers dropped for want of room or under memory pressure",
         &[],
     ),
-    Declaration::counter("cache.expirations", "Answers dropped because their time was over", &[]),
+    Declaration::counter(
+        "cache.expirations",
+        "Answers dropped because their time was over",
+        &[],
+    ),
     Declaration::counter(
         "cache.refused",
         "Answers not stored: larger than the whole cache, or with no time to live",

@@ -87,14 +87,25 @@ pub(super) const ROWS: &[Declaration] = &[
         "http.client.request.duration",
         MetricUnit::Seconds,
         "Time of an HTTP request that we sent",
-        &["http.request.method", "http.response.status_code", "server.address", "server.port", "error.type"],
+        &[
+            "http.request.method",
+            "http.response.status_code",
+            "server.address",
+            "server.port",
+            "error.type",
+        ],
         HTTP_SECONDS,
     ),
     Declaration::histogram(
         "http.server.request.duration",
         MetricUnit::Seconds,
         "Time of an HTTP request that we answered",
-        &["http.request.method", "http.route", "http.response.status_code", "error.type"],
+        &[
+            "http.request.method",
+            "http.route",
+            "http.response.status_code",
+            "error.type",
+        ],
         HTTP_SECONDS,
     ),
     Declaration::counter(

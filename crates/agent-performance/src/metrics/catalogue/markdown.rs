@@ -22,18 +22,13 @@ pub fn reference_markdown() -> String {
         for row in group.rows {
             page.push_str(&line_of(row));
         }
-        let mut bounded: Vec<&Declaration> = group
-            .rows
-            .iter()
-            .filter(|row| !row.bounds.is_empty())
-            .collect();
+        let mut bounded: Vec<&Declaration> = group.rows.iter().filter(|row| !row.bounds.is_empty()).collect();
         if !bounded.is_empty() {
             page.push_str("\nBuckets:\n\n");
         }
         while let [first, ..] = bounded[..] {
-            let (same, rest): (Vec<&Declaration>, Vec<&Declaration>) = bounded
-                .into_iter()
-                .partition(|row| row.bounds == first.bounds);
+            let (same, rest): (Vec<&Declaration>, Vec<&Declaration>) =
+                bounded.into_iter().partition(|row| row.bounds == first.bounds);
             let names: Vec<String> = same.iter().map(|row| format!("`{}`", row.name)).collect();
             let bounds: Vec<String> = first.bounds.iter().map(f64::to_string).collect();
             page.push_str(&format!("* {}: {}\n", names.join(", "), bounds.join(", ")));

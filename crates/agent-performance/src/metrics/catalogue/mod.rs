@@ -51,7 +51,12 @@ impl Declaration {
     }
 
     /// A level.
-    pub const fn gauge(name: &'static str, unit: MetricUnit, help: &'static str, labels: &'static [&'static str]) -> Self {
+    pub const fn gauge(
+        name: &'static str,
+        unit: MetricUnit,
+        help: &'static str,
+        labels: &'static [&'static str],
+    ) -> Self {
         Declaration {
             name,
             kind: MetricKind::Gauge,

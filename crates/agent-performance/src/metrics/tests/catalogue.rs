@@ -36,7 +36,10 @@ fn names_are_found_exactly_or_by_their_pattern() {
 fn the_conventions_buckets_are_complete() {
     let bounds = |name| find(name).expect("declared").bounds;
     let duration = bounds("gen_ai.client.operation.duration");
-    assert_eq!((duration[0], duration.last(), duration.len()), (0.01, Some(&655.36), 17));
+    assert_eq!(
+        (duration[0], duration.last(), duration.len()),
+        (0.01, Some(&655.36), 17)
+    );
     assert!(duration.windows(2).all(|pair| pair[1] == pair[0] * 2.0));
     let tokens = bounds("gen_ai.client.token.usage");
     assert!(tokens.windows(2).all(|pair| pair[1] == pair[0] * 4.0));
@@ -52,4 +55,25 @@ fn the_reference_page_is_made_from_the_declarations() {
         assert!(page.contains(&format!("| `{}` |", row.name)), "{}", row.name);
         assert!(page.contains(row.help), "{}", row.name);
     }
+}
+
+/// `UPDATE_DOCS=1 cargo test -p agent-performance catalogue` writes the file.
+#[test]
+fn the_reference_page_in_the_repository_is_that_of_the_code() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the switch that writes the page; nothing else reads it"
+    )]
+    let update = std::env::var_os("UPDATE_DOCS").is_some();
+    let page = reference_markdown();
+    if update {
+        std::fs::write(&path, &page).expect("written");
+    }
+    #[expect(clippy::disallowed_methods, reason = "a file of this repository")]
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == page,
+        "docs/metrics.md is not what the code says; write it with UPDATE_DOCS=1 cargo test -p agent-performance catalogue"
+    );
 }

@@ -61,9 +61,7 @@ fn gauges_tell_the_level_and_its_history() {
     drop(first);
     drop(second);
     assert_eq!(gauge.value(), 0.0);
-    let found = collector
-        .get_metric_statistics("in_flight")
-        .expect("samples");
+    let found = collector.get_metric_statistics("in_flight").expect("samples");
     assert_eq!((found.count, found.max), (4, 2.0));
     assert_eq!(collector.snapshot().series[0].value, 0.0);
 }
@@ -77,7 +75,10 @@ fn declared_histograms_have_their_buckets_and_unit() {
     }
     let snapshot = collector.snapshot();
     let series = &snapshot.series[0];
-    assert_eq!((series.unit, series.kind), (MetricUnit::Seconds, MetricKind::Histogram));
+    assert_eq!(
+        (series.unit, series.kind),
+        (MetricUnit::Seconds, MetricKind::Histogram)
+    );
     let at = |bound: Option<f64>| {
         let bucket = series.buckets.iter().find(|bucket| bucket.le == bound);
         bucket.expect("a bound").count

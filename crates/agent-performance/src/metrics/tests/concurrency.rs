@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::map;
-use crate::metrics::samples::Samples;
 use crate::metrics::archive::Limits;
 use crate::metrics::raw::Sample;
+use crate::metrics::samples::Samples;
 use crate::metrics::{MetricUnit, MetricsCollector, NO_TAGS};
 
 #[test]

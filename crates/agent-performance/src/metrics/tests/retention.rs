@@ -39,11 +39,11 @@ fn the_sketch_s_windows_expire_too_and_exactness_returns() {
     assert_eq!((all.count, all.min, all.max), (6_000, 0.0, 5_999.0));
     clock.advance(30 * MINUTE);
     let half = collector.get_metric_statistics("h").expect("samples");
-    // The far edge is sharp to a fifteenth of the retention: four minutes of a hundred samples each.
-    assert!((3_000..=3_400).contains(&half.count), "{}", half.count);
+    // The far edge is sharp to a twelfth of the retention: five minutes of a hundred samples each.
+    assert!((3_000..=3_500).contains(&half.count), "{}", half.count);
     clock.advance(26 * MINUTE);
     let few = collector.get_metric_statistics("h").expect("samples");
-    assert!(few.count <= 800, "{}", few.count);
+    assert!(few.count <= 900, "{}", few.count);
     clock.advance(5 * MINUTE);
     (1..=999).for_each(|n| histogram.record(f64::from(n)));
     let exact = collector.get_metric_statistics("h").expect("samples");
@@ -62,7 +62,7 @@ fn a_counter_s_small_increments_expire_with_the_looks_at_them() {
         clock.advance(MINUTE);
     }
     let found = collector.get_metric_statistics("c").expect("counted");
-    assert!((180..=195).contains(&found.count), "{}", found.count);
+    assert!((180..=198).contains(&found.count), "{}", found.count);
     assert_eq!((found.min, found.median, found.max), (1.0, 3.0, 20.0));
     let snapshot = &collector.snapshot().series[0];
     assert_eq!((snapshot.value, snapshot.count), (70.0 * 24.0, 210));
@@ -119,7 +119,7 @@ proptest! {
     fn counts_follow_the_clock(steps in prop::collection::vec((0u64..400_000, 1u32..40), 1..400)) {
         let clock = ManualClock::new();
         let config = MetricsConfig {
-            retention: std::time::Duration::from_secs(15),
+            retention: std::time::Duration::from_secs(12),
             max_raw_samples: 50,
             ..MetricsConfig::default()
         };
@@ -136,9 +136,9 @@ proptest! {
         }
         let within = |length: u64| times.iter().filter(|&&at| at >= now.saturating_sub(length)).count() as u64;
         let found = collector.get_metric_statistics("h").map_or(0, |found| found.count);
-        prop_assert!(within(15_000_000) <= found && found <= within(16_000_000), "{found} is not {}", within(15_000_000));
-        if within(15_000_000) <= 50 && times.len() <= 50 {
-            prop_assert_eq!(found, within(15_000_000));
+        prop_assert!(within(12_000_000) <= found && found <= within(13_000_000), "{found} is not {}", within(12_000_000));
+        if within(12_000_000) <= 50 && times.len() <= 50 {
+            prop_assert_eq!(found, within(12_000_000));
         }
     }
 }

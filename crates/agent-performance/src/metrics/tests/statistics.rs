@@ -32,7 +32,11 @@ fn check(values: &[f64], tolerance: f64) {
     assert_eq!(found.max, sorted[sorted.len() - 1]);
     let sum: f64 = values.iter().sum();
     let scale: f64 = values.iter().map(|value| value.abs()).sum();
-    assert!((found.sum - sum).abs() <= scale * 1e-12, "{} is not {sum}", found.sum);
+    assert!(
+        (found.sum - sum).abs() <= scale * 1e-12,
+        "{} is not {sum}",
+        found.sum
+    );
     assert_eq!(found.avg, found.sum / found.count as f64);
     for (percent, estimate) in [(50, found.median), (95, found.p95), (99, found.p99)] {
         let exact = rank(&sorted, percent);
@@ -119,9 +123,7 @@ fn fractions_of_a_millisecond_are_kept() {
     let collector = MetricsCollector::new();
     let tags = super::map(&[]);
     collector.record_timing("call", std::time::Duration::from_micros(300), tags);
-    let found = collector
-        .get_metric_statistics("timing.call")
-        .expect("recorded");
+    let found = collector.get_metric_statistics("timing.call").expect("recorded");
     assert!((found.avg - 0.3).abs() < 1e-12);
     assert_eq!(found.median, found.avg);
 }

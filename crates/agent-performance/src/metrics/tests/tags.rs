@@ -2,7 +2,8 @@
 
 use super::map;
 use crate::metrics::{
-    MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_TAGS, MAX_VALUE_BYTES, MetricUnit, MetricsCollector, MetricsConfig, NO_TAGS,
+    MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_TAGS, MAX_VALUE_BYTES, MetricUnit, MetricsCollector, MetricsConfig,
+    NO_TAGS,
 };
 
 #[test]
@@ -51,7 +52,10 @@ fn huge_names_and_tags_are_cut() {
     let huge = "é".repeat(1 << 20);
     let many: Vec<String> = (0..10_000).map(|n| format!("key{n:05}")).collect();
     let mut tags = map(&[(&huge, &huge)]);
-    tags.extend(many.iter().map(|key| (key.clone(), "v".repeat(MAX_VALUE_BYTES + 1))));
+    tags.extend(
+        many.iter()
+            .map(|key| (key.clone(), "v".repeat(MAX_VALUE_BYTES + 1))),
+    );
     collector.record_gauge(&huge, 1.0, MetricUnit::Count, tags.clone());
     collector.record_gauge(&huge, 2.0, MetricUnit::Count, tags);
     collector.record_timing(&huge, std::time::Duration::from_secs(1), map(&[]));
@@ -63,7 +67,9 @@ fn huge_names_and_tags_are_cut() {
             assert!(key.len() <= MAX_KEY_BYTES && value.len() <= MAX_VALUE_BYTES);
         }
     }
-    let found = collector.get_metric_statistics(&huge).expect("found by the same name");
+    let found = collector
+        .get_metric_statistics(&huge)
+        .expect("found by the same name");
     assert_eq!(found.count, 2);
 }
 
