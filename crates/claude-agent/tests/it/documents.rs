@@ -398,8 +398,8 @@ fn completions_and_the_manual_know_every_command() {
         "run",
         "chat",
         "simulate",
-        "sessions",
-        "config",
+        "sessions\\-list",
+        "config\\-check",
         "completions",
     ] {
         assert!(
