@@ -17,7 +17,10 @@ fn allocations(mut work: impl FnMut()) -> u64 {
         work();
         dhat::HeapStats::get().total_blocks - before
     };
-    (0..ROUNDS).map(|_| round()).min().expect("there is at least one round")
+    (0..ROUNDS)
+        .map(|_| round())
+        .min()
+        .expect("there is at least one round")
 }
 
 fn delta(delta: &str) -> String {
