@@ -12,13 +12,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::tools;
 
-/// Group → the package and the bench target that measure it.
-const GROUPS: &[(&str, &str, &str)] = &[
-    ("startup", "claude-agent", "startup"),
-    ("decoder", "agent-claude", "decoder"),
-    ("allocations", "agent-claude", "allocations"),
-    ("tools", "agent-core", "tools"),
-    ("sessions", "agent-core", "sessions"),
+/// A group of figures, and the bench targets that measure it: package and name.
+struct Group {
+    name: &'static str,
+    targets: &'static [(&'static str, &'static str)],
+}
+
+const GROUPS: &[Group] = &[
+    Group {
+        name: "startup",
+        targets: &[("claude-agent", "startup")],
+    },
+    Group {
+        name: "decoder",
+        targets: &[("agent-claude", "decoder")],
+    },
+    Group {
+        name: "allocations",
+        targets: &[("agent-claude", "allocations")],
+    },
+    Group {
+        name: "tools",
+        targets: &[("agent-core", "tools")],
+    },
+    Group {
+        name: "sessions",
+        targets: &[("agent-core", "sessions")],
+    },
 ];
 
 /// One measured figure.
@@ -46,15 +66,17 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     let choice = Choice::parse(words)?;
     let root = tools::root();
     let mut figures = report::load(&root)?;
-    for (group, package, bench) in GROUPS.iter().filter(|(group, ..)| choice.wants(group)) {
-        let measured = measure(package, bench, choice.json)?;
-        if measured.is_empty() {
-            return Err(format!(
-                "the benchmark `{bench}` of `{package}` printed no figure"
-            ));
+    for group in GROUPS.iter().filter(|group| choice.wants(group.name)) {
+        figures.retain(|figure| figure.group != group.name);
+        for (package, bench) in group.targets {
+            let measured = measure(package, bench, choice.json)?;
+            if measured.is_empty() {
+                return Err(format!(
+                    "the benchmark `{bench}` of `{package}` printed no figure"
+                ));
+            }
+            figures.extend(measured);
         }
-        figures.retain(|figure| figure.group != *group);
-        figures.extend(measured);
     }
     report::save(&root, &figures)?;
     let shown: Vec<&Figure> = figures
@@ -97,11 +119,11 @@ impl Choice {
                     Some(&"json") => choice.json = true,
                     other => return Err(format!("--output takes `json`, not {other:?}")),
                 },
-                group if GROUPS.iter().any(|(name, ..)| *name == group) && choice.group.is_none() => {
+                group if GROUPS.iter().any(|known| known.name == group) && choice.group.is_none() => {
                     choice.group = Some(group.to_owned());
                 }
                 other => {
-                    let names: Vec<&str> = GROUPS.iter().map(|(name, ..)| *name).collect();
+                    let names: Vec<&str> = GROUPS.iter().map(|group| group.name).collect();
                     return Err(format!(
                         "unknown benchmark group `{other}`; there are: {}",
                         names.join(", ")

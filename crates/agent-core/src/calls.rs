@@ -146,7 +146,10 @@ impl CallRunner<'_> {
             return Err(ToolError::new(message));
         }
         call.input_object().map_err(|_| ToolError::new(NOT_WHOLE))?;
-        self.tools.prepare(&call.name, call.input.clone(), self.workspace)
+        let prepare = || self.tools.prepare(&call.name, call.input.clone(), self.workspace);
+        // A fault in one tool is an answer to one call, here as in `execute`.
+        std::panic::catch_unwind(AssertUnwindSafe(prepare))
+            .unwrap_or_else(|_| Err(ToolError::new(panicked(&call.name).content)))
     }
 
     async fn one(&self, at: usize, call: &ToolUseBlock, ready: Ready, schedule: &Schedule) -> End {

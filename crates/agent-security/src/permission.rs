@@ -86,8 +86,8 @@ enum Finding {
 
 const FOR_EDITS: &str = "To allow edits, run with `--permission-mode accept-edits`.";
 const FOR_KNOWN: &str = "To allow it, run with `--permission-mode accept-edits`.";
-const FOR_COMMAND: &str =
-    "To allow it, add its first words to `tools.allowed_commands` in the user configuration.";
+const FOR_COMMAND: &str = "To allow it, add its first words to `tools.allowed_commands` in the user configuration; what leads out of the \
+    workspace stays a question even then.";
 const FOR_UNPARSED: &str = "To allow it, write it as plain commands without shell features, or run with \
     `--permission-mode policy` and `security.whitelist_enforcement_level = \"Warn\"`.";
 const FOR_CONTROL: &str = "No mode or rule allows it unasked: make this change by hand, or run `claude-agent chat` and answer there.";

@@ -29,13 +29,23 @@ pub(super) fn load(root: &Path) -> Result<Vec<Figure>, String> {
 pub(super) fn save(root: &Path, figures: &[Figure]) -> Result<(), String> {
     let json = serde_json::to_string_pretty(figures).map_err(|error| error.to_string())?;
     let mut markdown = format!("{INTRODUCTION}\nLast machine: {}.\n", machine());
-    for (group, package, bench) in GROUPS {
-        let rows: Vec<&Figure> = figures.iter().filter(|figure| figure.group == *group).collect();
+    for group in GROUPS {
+        let rows: Vec<&Figure> = figures
+            .iter()
+            .filter(|figure| figure.group == group.name)
+            .collect();
         if rows.is_empty() {
             continue;
         }
+        let sources: Vec<String> = group
+            .targets
+            .iter()
+            .map(|(package, bench)| format!("`crates/{package}/benches/{bench}.rs`"))
+            .collect();
         markdown.push_str(&format!(
-            "\n## {group}\n\nSource: `crates/{package}/benches/{bench}.rs`.\n\n{}",
+            "\n## {}\n\nSource: {}.\n\n{}",
+            group.name,
+            sources.join(", "),
             table(&rows)
         ));
         markdown.push('\n');

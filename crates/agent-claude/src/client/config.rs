@@ -70,7 +70,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(10),
             first_byte: Duration::from_secs(60),
             idle: Duration::from_secs(90),
-            total: Duration::from_secs(600),
+            total: Duration::from_secs(1800),
         }
     }
 }

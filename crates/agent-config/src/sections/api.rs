@@ -57,7 +57,8 @@ impl Default for ApiConfig {
             connect_timeout: HumanDuration::secs(10),
             first_byte_timeout: HumanDuration::secs(60),
             idle_timeout: HumanDuration::secs(90),
-            total_timeout: HumanDuration::secs(600),
+            // 128,000 tokens, the longest answer of any model, at 80 tokens a second.
+            total_timeout: HumanDuration::secs(1800),
             max_retries: 4,
             max_retry_after: HumanDuration::secs(60),
             ca_bundle: None,

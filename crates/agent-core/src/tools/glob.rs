@@ -8,7 +8,7 @@ use agent_claude::messages::ToolDefinition;
 use agent_security::path::RelPath;
 use agent_security::permission::Action;
 use futures_util::future::{BoxFuture, FutureExt};
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -21,6 +21,10 @@ use super::{PathFilter, Prepared, Tool, ToolContext, ToolError, ToolLimits, Tool
 use crate::workspace::{FileKind, Workspace, WorkspaceError};
 
 const NAME: &str = "glob";
+
+/// Bytes of one pattern, asked for or in an ignore file. Real ones have a few dozen; much longer ones can't be compiled, or
+/// nest so deep that taking them apart overflows the stack, which no program survives.
+pub(super) const MAX_PATTERN: usize = 1000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -82,7 +86,13 @@ impl Tool for Glob {
 }
 
 /// A matcher for paths relative to a folder, and whether the pattern itself names something hidden.
-pub(super) fn compile(tool: &str, field: &str, pattern: &str) -> Result<(GlobMatcher, bool), ToolError> {
+pub(super) fn compile(tool: &str, field: &str, pattern: &str) -> Result<(GlobSet, bool), ToolError> {
+    if pattern.len() > MAX_PATTERN {
+        return Err(ToolError::new(format!(
+            "{tool}: {field} has {} bytes, more than {MAX_PATTERN}; use a shorter pattern, or several calls",
+            pattern.len()
+        )));
+    }
     let wrong = |what: &str| {
         ToolError::new(format!(
             "{tool}: {field} {pattern:?} {what}. Patterns look like `**/*.rs`, `src/*.{{c,h}}`, `test_?.py`, `[a-z]*`"
@@ -102,14 +112,16 @@ pub(super) fn compile(tool: &str, field: &str, pattern: &str) -> Result<(GlobMat
     } else {
         format!("**/{plain}")
     };
-    let glob = GlobBuilder::new(&anywhere)
+    // A set of one, because a matcher of its own panics on what it can't compile, such as alternatives nested too deep.
+    let compiled = GlobBuilder::new(&anywhere)
         .literal_separator(true)
         .build()
-        .map_err(|error| wrong(&format!("is no valid pattern: {}", error.kind())))?;
-    Ok((
-        glob.compile_matcher(),
-        plain.split('/').any(|part| part.starts_with('.')),
-    ))
+        .and_then(|glob| GlobSetBuilder::new().add(glob).build())
+        .map_err(|error| match error.kind() {
+            globset::ErrorKind::Regex(_) => wrong("is too complicated"),
+            kind => wrong(&format!("is no valid pattern: {kind}")),
+        })?;
+    Ok((compiled, plain.split('/').any(|part| part.starts_with('.'))))
 }
 
 /// `path` relative to the folder that is searched; both are relative to the workspace.
@@ -121,7 +133,7 @@ struct Call {
     base: RelPath,
     also: Vec<RelPath>,
     pattern: String,
-    matcher: GlobMatcher,
+    matcher: GlobSet,
     all: bool,
     shown: usize,
     bytes: usize,

@@ -8,7 +8,7 @@ use agent_claude::messages::ToolDefinition;
 use agent_security::path::RelPath;
 use agent_security::permission::Action;
 use futures_util::future::{BoxFuture, FutureExt};
-use globset::GlobMatcher;
+use globset::GlobSet;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -74,7 +74,7 @@ impl Tool for Grep {
     fn prepare(&self, input: Value, workspace: &Workspace) -> Result<Box<dyn Prepared>, ToolError> {
         let input: Input = parse(NAME, input)?;
         let matcher = matcher(&input.pattern, input.ignore_case.unwrap_or(false))?;
-        let (files, asks_hidden): (Option<GlobMatcher>, bool) = match &input.glob {
+        let (files, asks_hidden): (Option<GlobSet>, bool) = match &input.glob {
             Some(glob) => compile(NAME, "glob", glob).map(|(glob, hidden)| (Some(glob), hidden))?,
             None => (None, false),
         };

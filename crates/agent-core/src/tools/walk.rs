@@ -16,6 +16,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use rustix::fs::{FileType, Mode, OFlags};
 use tokio_util::sync::CancellationToken;
 
+use super::glob::MAX_PATTERN;
 use super::{PathFilter, ToolError};
 use crate::workspace::{FileKind, Workspace, kind_at, open_regular_at};
 
@@ -292,7 +293,9 @@ fn ignore_file(folder: BorrowedFd<'_>, path: &Path) -> Gitignore {
     }
     for line in String::from_utf8_lossy(&content).lines() {
         // A line that is no pattern is skipped, as git does.
-        drop(builder.add_line(None, line));
+        if line.len() <= MAX_PATTERN {
+            drop(builder.add_line(None, line));
+        }
     }
     builder.build().unwrap_or_else(|_| Gitignore::empty())
 }

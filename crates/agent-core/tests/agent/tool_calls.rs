@@ -103,6 +103,7 @@ async fn faults_of_tools_are_results() {
         call("t4", "look", json!({"path": "../../etc/passwd"})),
         call("t5", "look", json!({"path": "a", "do": "fail"})),
         look("t6", "fine", 0),
+        call("t7", "look", json!({"path": "a", "do": "panic early"})),
     ];
     let fixture = Fixture::new([answer(calls, "tool_use"), answer([text("ok")], "end_turn")]).await;
     let ran = fixture.run("go").await;
@@ -113,7 +114,7 @@ async fn faults_of_tools_are_results() {
         .iter()
         .map(|result| result["is_error"] == json!(true))
         .collect();
-    assert_eq!(errors, [true, true, true, true, true, false]);
+    assert_eq!(errors, [true, true, true, true, true, false, true]);
     assert!(
         results[1]["content"].as_str().unwrap().contains("look"),
         "names the tools there are: {}",

@@ -1,6 +1,5 @@
 //! Paths, credentials, versions, headers and limits.
 
-
 use agent_simulator::{RateLimits, Simulator, SimulatorConfig, SimulatorError};
 use serde_json::json;
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use agent_config::{HumanDuration, PermissionMode};
 use agent_simulator::FaultSpec;
@@ -128,7 +129,7 @@ pub(super) struct AgentArgs {
     #[arg(long, value_name = "USD", value_parser = dollars)]
     pub(super) max_budget_usd: Option<f64>,
     /// Stop after this time, for instance 90s or 10m
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = timeout)]
     pub(super) timeout: Option<HumanDuration>,
 }
 
@@ -312,6 +313,17 @@ pub(super) enum ConfigCommand {
     /// Print the JSON Schema, for editors
     #[command(after_help = "Example:\n  claude-agent config schema > claude-agent.schema.json")]
     Schema,
+}
+
+/// Shorter than this nothing can be done.
+const MIN_TIMEOUT: Duration = Duration::from_millis(100);
+
+fn timeout(text: &str) -> Result<HumanDuration, String> {
+    let timeout: HumanDuration = text.parse().map_err(|error| format!("{error}"))?;
+    if timeout.duration() < MIN_TIMEOUT {
+        return Err("at least 100ms".to_owned());
+    }
+    Ok(timeout)
 }
 
 fn dollars(text: &str) -> Result<f64, String> {

@@ -22,6 +22,7 @@ mod top;
 
 use std::ffi::OsString;
 use std::future::Future;
+use std::path::Path;
 
 use agent_config::environment::Environment;
 use agent_config::{Loaded, Sources};
@@ -44,11 +45,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to standard output, errors to standard error; clap knows which is which.
-            error.print().ok();
-            return if error.use_stderr() {
-                Exit::Usage.code()
-            } else {
-                Exit::Done.code()
+            let printed = error.print().is_ok();
+            return match error.use_stderr() {
+                true => Exit::Usage.code(),
+                false if printed => Exit::Done.code(),
+                false => Exit::Failed.code(),
             };
         }
     };
@@ -77,7 +78,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     match command {
         Command::Completions { shell } => completions::completions(shell).map(|()| Exit::Done),
         Command::Man => completions::manual().map(|()| Exit::Done),
-        Command::Config(command) => config::execute(&sources(&common, None), command),
+        Command::Config(command) => config::execute(&sources(&common, None)?, command),
         Command::Simulate(args) => {
             logging::start(common.log_level.as_deref())?;
             block_on(simulate::execute(args, common.quiet))
@@ -122,7 +123,7 @@ fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit
 }
 
 /// Where configuration comes from: files, environment, and the flags of this command line.
-fn sources(common: &Common, agent: Option<&AgentArgs>) -> Sources {
+fn sources(common: &Common, agent: Option<&AgentArgs>) -> Result<Sources, Failure> {
     let workspace = agent
         .and_then(|agent| agent.workspace.clone())
         .or_else(|| app::current_folder().ok());
@@ -130,13 +131,8 @@ fn sources(common: &Common, agent: Option<&AgentArgs>) -> Sources {
     sources.explicit_file.clone_from(&common.config);
     let mut flag =
         |key: &str, value: Option<String>| sources.flags.extend(value.map(|value| (key.to_owned(), value)));
-    flag(
-        "deployment.data_directory",
-        common
-            .data_dir
-            .as_deref()
-            .map(|path| text(&app::absolute(path).display())),
-    );
+    let data_dir = common.data_dir.as_deref().map(utf8_path).transpose()?;
+    flag("deployment.data_directory", data_dir);
     flag("logging.level", common.log_level.clone());
     if let Some(agent) = agent {
         flag("api.model", agent.model.as_deref().map(text));
@@ -151,7 +147,17 @@ fn sources(common: &Common, agent: Option<&AgentArgs>) -> Sources {
         );
         flag("agent.turn_timeout", agent.timeout.map(|timeout| text(&timeout)));
     }
-    sources
+    Ok(sources)
+}
+
+/// The path as a TOML string. A configuration is text, so a path that is none can't be in it, and a similar one would be
+/// another folder.
+fn utf8_path(path: &Path) -> Result<String, Failure> {
+    let path = app::absolute(path);
+    path.to_str().map(toml_string).ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("--data-dir {} is not UTF-8", path.display()))
+            .advise("use a folder whose name is UTF-8")
+    })
 }
 
 /// A value as a TOML string, so that a model called `1` or a folder called `true` stays a text.
@@ -166,7 +172,7 @@ fn toml_string(value: &str) -> String {
 
 fn load(common: &Common, agent: Option<&AgentArgs>) -> Result<(Loaded, Environment), Failure> {
     logging::start(common.log_level.as_deref())?;
-    let sources = sources(common, agent);
+    let sources = sources(common, agent)?;
     let loaded = agent_config::load(&sources)?;
     if !common.quiet {
         for warning in &loaded.warnings {

@@ -161,7 +161,11 @@ pub(super) fn plan_mark(status: PlanStatus) -> char {
 
 /// Columns that text may use: one less than the terminal has, and no more than can be read well.
 pub(super) fn columns() -> usize {
-    let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
+    let width = match crossterm::terminal::size() {
+        // Under some programs a terminal has no size.
+        Ok((0, _)) | Err(_) => 80,
+        Ok((columns, _)) => usize::from(columns),
+    };
     width.saturating_sub(1).clamp(20, 120)
 }
 

@@ -138,3 +138,36 @@ async fn a_cancelled_search_ends_and_says_so() {
     let error = Bench::fails(bench.call_with("glob", json!({"pattern": "*"}), context).await);
     assert!(error.contains("cancelled"));
 }
+
+#[test]
+fn a_pattern_that_costs_too_much_is_refused() {
+    let bench = Bench::new();
+    let nested = |depth: usize| format!("{}a{}", "{".repeat(depth), "}".repeat(depth));
+    for pattern in ["?".repeat(300_000), "{a,b}".repeat(50_000), nested(20_000)] {
+        for (tool, input) in [
+            ("glob", json!({"pattern": pattern})),
+            ("grep", json!({"pattern": "x", "glob": pattern})),
+        ] {
+            let error = bench.prepare(tool, input).err().expect("too long").message;
+            assert!(error.contains("more than 1000; use a shorter"), "{error}");
+        }
+    }
+    // What is short enough is compiled or refused, whatever it is.
+    let error = bench.prepare("glob", json!({"pattern": nested(499)})).err();
+    assert!(error.expect("too deep").message.contains("is too complicated"));
+    for pattern in ["?".repeat(1000), "{a,b}".repeat(200), "[!a]".repeat(250)] {
+        assert!(bench.prepare("glob", json!({"pattern": pattern})).is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_hostile_ignore_file_does_no_harm() {
+    let bench = Bench::new();
+    let nested = format!("{}a{}\n", "{".repeat(100_000), "}".repeat(100_000));
+    bench
+        .file(".gitignore", nested + "*.log\n")
+        .file("a.txt", "")
+        .file("a.log", "");
+    let text = Bench::works(bench.call("glob", json!({"pattern": "*"})).await);
+    assert_eq!(text, "a.txt");
+}

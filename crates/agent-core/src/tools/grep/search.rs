@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use agent_security::path::RelPath;
-use globset::GlobMatcher;
+use globset::GlobSet;
 use grep_regex::RegexMatcher;
 use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkContext, SinkMatch};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ pub(super) struct Search {
     pub(super) base: RelPath,
     pub(super) is_file: bool,
     pub(super) matcher: RegexMatcher,
-    pub(super) files: Option<GlobMatcher>,
+    pub(super) files: Option<GlobSet>,
     pub(super) all: bool,
     pub(super) max_results: usize,
     pub(super) max_bytes: usize,

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::cli::chat::editor::Editor;
 use crate::cli::chat::history::History;
+use crate::cli::styled::columns;
 
 fn view() -> View {
     View::new(
