@@ -27,6 +27,22 @@ pub enum MetricUnit {
     Rate,
 }
 
+impl MetricUnit {
+    /// As it is written behind a number.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            MetricUnit::Milliseconds => "ms",
+            MetricUnit::Seconds => "s",
+            MetricUnit::Bytes => "bytes",
+            MetricUnit::Kilobytes => "KiB",
+            MetricUnit::Megabytes => "MiB",
+            MetricUnit::Count => "count",
+            MetricUnit::Percentage => "%",
+            MetricUnit::Rate => "1/s",
+        }
+    }
+}
+
 /// How a series is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -37,6 +53,17 @@ pub enum MetricKind {
     Gauge,
     /// Samples whose distribution matters.
     Histogram,
+}
+
+impl MetricKind {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
+        }
+    }
 }
 
 /// One recorded value.

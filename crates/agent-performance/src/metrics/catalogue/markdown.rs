@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Declaration, GROUPS, MetricKind, MetricUnit, SCHEMA};
+use super::{Declaration, GROUPS, SCHEMA};
 
 /// The text of `docs/metrics.md`.
 pub fn reference_markdown() -> String {
@@ -45,32 +45,11 @@ fn line_of(row: &Declaration) -> String {
         line,
         "| `{}` | {} | {} | {} | {} |",
         row.name,
-        kind_of(row.kind),
-        unit_of(row.unit),
+        row.kind.as_str(),
+        row.unit.symbol(),
         row.help,
         labels.join(", ")
     )
     .expect("writing to a string does not fail");
     line
-}
-
-fn kind_of(kind: MetricKind) -> &'static str {
-    match kind {
-        MetricKind::Counter => "counter",
-        MetricKind::Gauge => "gauge",
-        MetricKind::Histogram => "histogram",
-    }
-}
-
-fn unit_of(unit: MetricUnit) -> &'static str {
-    match unit {
-        MetricUnit::Milliseconds => "ms",
-        MetricUnit::Seconds => "s",
-        MetricUnit::Bytes => "bytes",
-        MetricUnit::Kilobytes => "KiB",
-        MetricUnit::Megabytes => "MiB",
-        MetricUnit::Count => "count",
-        MetricUnit::Percentage => "%",
-        MetricUnit::Rate => "1/s",
-    }
 }
