@@ -42,8 +42,9 @@ fn check(shelves: &Shelves<u64>) {
     assert_eq!(counts.hits + counts.misses - counts.returned, counts.held);
 }
 
-/// Takes, grows, gives back and trims, as a caller would; the item stands for a buffer of so many bytes.
-fn call(shelves: &Shelves<u64>, shelf: usize, grows_to: u64) {
+/// Takes, exchanges and gives back; the item stands for a buffer of so many bytes, `becomes` for what it is in the
+/// end.
+fn call(shelves: &Shelves<u64>, shelf: usize, becomes: u64) {
     let taken = match shelves.take(shelf) {
         Some((item, bytes)) => {
             assert_eq!(item, bytes);
@@ -53,11 +54,10 @@ fn call(shelves: &Shelves<u64>, shelf: usize, grows_to: u64) {
         None => return,
     };
     check(shelves);
-    let bytes = grows_to.max(taken);
     let back = Return {
-        item: bytes,
-        shelf: usize::from(bytes >= 4 * KIB),
-        bytes,
+        item: becomes,
+        shelf: usize::from(becomes >= 4 * KIB),
+        bytes: becomes,
         now: 0,
     };
     let _not_kept = shelves.give_back(shelf, taken, Some(back));
@@ -73,12 +73,12 @@ fn the_budget_and_the_books_hold_in_every_order() {
         };
         let threads = [
             start(|shelves| {
-                call(shelves, 0, 0);
+                call(shelves, 0, KIB);
                 call(shelves, 0, 5 * KIB);
             }),
             start(|shelves| {
-                call(shelves, 1, 0);
-                call(shelves, 0, 0);
+                call(shelves, 1, 2 * KIB);
+                call(shelves, 1, 4 * KIB);
             }),
             start(|shelves| {
                 check(shelves);

@@ -220,6 +220,30 @@ fn a_number_that_belongs_to_others_by_now_is_never_touched() {
 }
 
 #[test]
+fn the_group_of_a_child_ends_with_it_also_without_marks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut shell = command("/usr/bin/setsid");
+    shell.args(["/bin/sh", "-c", "sleep 60 & echo $! > member; wait"]);
+    shell
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut leader = Sleeper(shell.spawn().expect("starts"));
+    let member: u32 = wait_for(|| content(&folder.path().join("member")).trim().parse().ok());
+    let stat = proc::stat(leader.id()).expect("alive");
+    assert_eq!(stat.group, leader.id());
+    let child = Child {
+        pid: leader.id(),
+        group: stat.group,
+        start: stat.start,
+        command: "sh".into(),
+    };
+    left_behind(folder.path(), &[child]);
+    assert_eq!(reap_orphans(folder.path()).expect("reads").killed.len(), 1);
+    wait_for(|| (!leader.is_alive() && !is_alive(member)).then_some(()));
+}
+
+#[test]
 fn hostile_numbers_reach_nobody() {
     let folder = tempfile::tempdir().expect("a folder");
     let own = std::process::id();

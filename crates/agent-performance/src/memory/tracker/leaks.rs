@@ -158,7 +158,7 @@ fn growth(slots: &[Slot; SLOTS], of: fn(&Slot) -> Range) -> Option<[u64; SLOTS]>
         .map(|slot| of(slot).high - of(slot).low)
         .collect();
     swings.sort_unstable();
-    if rise < swings[swings.len() / 2] / 2 {
+    if rise < swings[swings.len() / 2] {
         return None;
     }
     // Twice the traffic keeps twice as many alive (Little's law): only what is beyond that is unexplained.
