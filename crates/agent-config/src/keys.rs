@@ -171,6 +171,7 @@ pub(crate) static KEYS: &[Key] = keys! {
     performance.memory_pool_max_size => Within(0, 100_000),
     performance.cache_size_mb => Within(0, 1_048_576),
     performance.cache_ttl => Within(secs(1), days(365)),
+    performance.cache_messages => Any,
     performance.gc_interval => Within(secs(1), days(1)),
     performance.enable_compression => Any,
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use agent_performance::cache::{FetchError, Fetched, RequestCaching, storable};
+use agent_performance::cache::{
+    FetchError, Fetched, Lookup, RequestCaching, ResponseCache, Source, storable,
+};
 use bytes::Bytes;
 use http::response::Parts;
 use serde::de::DeserializeOwned;
@@ -10,7 +12,8 @@ use tokio::sync::mpsc;
 
 use super::bounds::Bounds;
 use super::concurrency::Turn;
-use super::measure::RequestKind;
+use super::measure::{Operation, RequestKind};
+use super::recording::Recording;
 use super::request::Call;
 use super::{ClaudeClient, MessageStream, RetryNotice, reply};
 use crate::error::{BudgetReason, ClaudeError, ClaudeResult, TimeoutStage};
@@ -26,6 +29,25 @@ const MODELS_PER_PAGE: u32 = 1000;
 /// Pages of models read. The catalogue fits on one; a server that never ends it must not be followed for ever.
 const MAX_MODEL_PAGES: u32 = 20;
 
+/// A whole answer, and whether this request paid for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The answer. Its usage is what making it took, whoever asked first.
+    pub message: Message,
+    /// True when it came from the cache, or from the request of another who asked the same at the same time: then
+    /// nothing was sent for it, and nothing is to be paid.
+    pub is_replay: bool,
+}
+
+/// One kind of request whose reply comes whole.
+struct Whole<T> {
+    kind: RequestKind,
+    /// The model asked for; empty where none is.
+    model: String,
+    /// Told of each answer that the API gave.
+    answered: fn(&mut Operation, &T),
+}
+
 impl ClaudeClient {
     /// Sends `request` and waits for the whole answer. For anything a person waits for, stream instead.
     ///
@@ -34,6 +56,14 @@ impl ClaudeClient {
     /// # Errors
     /// See [`ClaudeError`]; what can be retried was.
     pub async fn send_message(&self, request: &MessageRequest) -> ClaudeResult<Message> {
+        Ok(self.answer(request).await?.message)
+    }
+
+    /// As [`send_message`](Self::send_message), and tells whether the answer was paid for.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn answer(&self, request: &MessageRequest) -> ClaudeResult<Answer> {
         let timeouts = self.shared.config.timeouts;
         let first_byte = timeouts
             .first_byte
@@ -43,13 +73,14 @@ impl ClaudeClient {
             .shared
             .endpoint
             .post("/v1/messages", body, first_byte.min(timeouts.total))?;
-        let mut operation = self.operation(RequestKind::Messages, &request.model);
-        let answer = self.whole::<Message>(&call, &self.bounds()).await;
-        if let Ok(message) = &answer {
-            operation.answered(message);
-        }
-        operation.ended(&answer);
-        answer
+        let whole = Whole {
+            kind: RequestKind::Messages,
+            model: request.model.clone(),
+            answered: Operation::answered,
+        };
+        let cache = self.message_cache();
+        let (message, is_replay) = self.whole(&whole, &call, &self.bounds(), cache).await?;
+        Ok(Answer { message, is_replay })
     }
 
     /// Sends `request` and returns when its answer begins to have content. Retries happen in here, unseen.
@@ -84,8 +115,9 @@ impl ClaudeClient {
             .shared
             .endpoint
             .post("/v1/messages/count_tokens", body, first_byte)?;
-        let kind = RequestKind::CountTokens;
-        let count: TokenCount = self.whole_or_cached(kind, &call, &self.bounds()).await?;
+        let whole = Whole::<TokenCount>::look_up(RequestKind::CountTokens);
+        let cache = self.cache.as_ref();
+        let (count, _) = self.whole(&whole, &call, &self.bounds(), cache).await?;
         Ok(count.input_tokens)
     }
 
@@ -108,8 +140,8 @@ impl ClaudeClient {
                 .shared
                 .endpoint
                 .get(&path, self.shared.config.timeouts.first_byte)?;
-            let kind = RequestKind::Models;
-            let page: ModelList = self.whole_or_cached(kind, &call, &bounds).await?;
+            let whole = Whole::<ModelList>::look_up(RequestKind::Models);
+            let (page, _) = self.whole(&whole, &call, &bounds, self.cache.as_ref()).await?;
             models.extend(page.data);
             match page.last_id {
                 // The same page again would go on for ever.
@@ -135,9 +167,21 @@ impl ClaudeClient {
             .endpoint
             .post("/v1/messages", body, config.timeouts.first_byte)?;
         let bounds = &self.bounds();
+        let cache = self.message_cache();
+        let cache = &cache.map(|cache| (cache, self.shared.endpoint.cache_key(call)));
+        if let Some((cache, key)) = cache
+            && let Lookup::Hit { value, .. } = cache.lookup_response(key.as_str(), RequestCaching::Use).await
+        {
+            let mut stream = MessageStream::replay(value, config, bounds.clone());
+            stream.wait_for_content().await?;
+            return Ok(stream);
+        }
         let attempt = |turn| async move {
             let response = reply::check_stream(self.send_once(call).await?).await?;
-            let mut stream = MessageStream::new(response, config, bounds.clone(), turn);
+            let recording = cache
+                .as_ref()
+                .and_then(|(cache, key)| Recording::of(&response, cache, key));
+            let mut stream = MessageStream::new(response, config, bounds.clone(), turn, recording);
             stream.wait_for_content().await?;
             Ok(stream)
         };
@@ -151,55 +195,58 @@ impl ClaudeClient {
         }
     }
 
-    /// The reply to `call` as `T`: from the cache where that has it, else sent for.
-    async fn whole_or_cached<T: DeserializeOwned>(
+    /// The reply to `call` as `T`, and whether it cost nothing new: from `cache` where that has it, or from another who
+    /// asks the same now; else sent for.
+    async fn whole<T: DeserializeOwned>(
         &self,
-        kind: RequestKind,
+        whole: &Whole<T>,
         call: &Call,
         bounds: &Bounds,
-    ) -> ClaudeResult<T> {
-        let Some(cache) = &self.cache else {
-            let mut operation = self.operation(kind, "");
-            let answer = self.whole(call, bounds).await;
-            operation.ended(&answer);
-            return answer;
+        cache: Option<&ResponseCache>,
+    ) -> ClaudeResult<(T, bool)> {
+        let Some(cache) = cache else {
+            let (_, value) = self.fetch(whole, call, bounds).await?;
+            return Ok((value, false));
         };
         // Others may wait for this fetch. Cancelling drops it, and one of them takes over; told as its failure, it would
         // fail them, too.
         let own = &bounds.without_cancellation();
+        let fetch = || async { Ok(self.fetch(whole, call, own).await?.0) };
+        let key = self.shared.endpoint.cache_key(call);
+        let found = cache.get_or_fetch(key.as_str(), RequestCaching::Use, fetch);
+        let found = bounds.run(found).await?.map_err(not_fetched)?;
+        let is_replay = matches!(found.source, Source::Cached { .. } | Source::Shared);
+        Ok((parse(&found.value)?, is_replay))
+    }
+
+    /// Sends `call`, as often as it takes, and reads its reply; says whether that may be kept.
+    async fn fetch<T: DeserializeOwned>(
+        &self,
+        whole: &Whole<T>,
+        call: &Call,
+        bounds: &Bounds,
+    ) -> ClaudeResult<(Fetched, T)> {
         let attempt = |turn| async move {
             let (reply, body) = self.read(call, turn).await?;
             // A body that is cut off where nothing tells its length shows here.
-            parse::<T>(&body)?;
-            let keep = storable(reply.status, &reply.headers);
-            Ok(if keep {
+            let value = parse::<T>(&body)?;
+            let fetched = if storable(reply.status, &reply.headers) {
                 Fetched::Keep {
                     value: body,
                     ttl: None,
                 }
             } else {
                 Fetched::Pass(body)
-            })
+            };
+            Ok((fetched, value))
         };
-        let fetch = || async {
-            let mut operation = self.operation(kind, "");
-            let fetched = self.with_retries(own, None, attempt).await;
-            operation.ended(&fetched);
-            fetched
-        };
-        let key = self.shared.endpoint.cache_key(call);
-        let found = cache.get_or_fetch(key.as_str(), RequestCaching::Use, fetch);
-        let found = bounds.run(found).await?.map_err(not_fetched)?;
-        parse(&found.value)
-    }
-
-    /// Sends `call` and reads its reply as `T`.
-    async fn whole<T: DeserializeOwned>(&self, call: &Call, bounds: &Bounds) -> ClaudeResult<T> {
-        let attempt = |turn| async move {
-            let (_, body) = self.read(call, turn).await?;
-            parse(&body)
-        };
-        self.with_retries(bounds, None, attempt).await
+        let mut operation = self.operation(whole.kind, &whole.model);
+        let fetched = self.with_retries(bounds, None, attempt).await;
+        if let Ok((_, value)) = &fetched {
+            (whole.answered)(&mut operation, value);
+        }
+        operation.ended(&fetched);
+        fetched
     }
 
     /// Sends `call` once and reads its reply to the end.
@@ -210,6 +257,17 @@ impl ClaudeClient {
         let body = body.await?;
         drop(turn);
         Ok((reply, body))
+    }
+}
+
+impl<T> Whole<T> {
+    /// What names no model and uses no tokens.
+    fn look_up(kind: RequestKind) -> Self {
+        Whole {
+            kind,
+            model: String::new(),
+            answered: |_, _| {},
+        }
     }
 }
 

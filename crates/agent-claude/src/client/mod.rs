@@ -12,6 +12,7 @@ mod config;
 mod events;
 mod measure;
 mod rate_limits;
+mod recording;
 mod reply;
 mod request;
 mod stream;
@@ -28,6 +29,7 @@ use agent_performance::metrics::{Gauge, MetricsCollector};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+pub use calls::Answer;
 pub use config::{ClaudeConfig, Timeouts};
 pub use rate_limits::{RateLimit, RateLimits};
 pub use stream::MessageStream;
@@ -49,6 +51,16 @@ pub struct ClaudeClient {
     cancel: CancellationToken,
     /// For what may be answered from it.
     cache: Option<ResponseCache>,
+    cached: Cached,
+}
+
+/// What comes from the cache, where there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cached {
+    /// Lists of models and token counts.
+    LookUps,
+    /// Messages, too.
+    Messages,
 }
 
 struct Shared {
@@ -118,6 +130,7 @@ impl ClaudeClient {
             shared: Arc::new(shared),
             cancel: CancellationToken::new(),
             cache: None,
+            cached: Cached::LookUps,
         })
     }
 
@@ -128,6 +141,19 @@ impl ClaudeClient {
     pub fn with_cache(&self, cache: ResponseCache) -> Self {
         ClaudeClient {
             cache: Some(cache),
+            ..self.clone()
+        }
+    }
+
+    /// The same client, whose messages, too, come from the cache that [`with_cache`](Self::with_cache) gave it or will
+    /// give it. Answers are samples: with this, the same question gets the same one while it is fresh.
+    ///
+    /// A stream is kept as it was sent, once it came to its end without an error, and is given again as a stream. Of
+    /// whole answers asked for at the same time one is sent for; streams under way are not shared. What came from the
+    /// cache cost nothing: see [`MessageStream::is_replay`] and [`Answer::is_replay`].
+    pub fn with_message_cache(&self) -> Self {
+        ClaudeClient {
+            cached: Cached::Messages,
             ..self.clone()
         }
     }
@@ -149,6 +175,11 @@ impl ClaudeClient {
     /// How many requests may be under way at once now: lowered when the API is overloaded, raised by successes.
     pub fn concurrency_limit(&self) -> usize {
         self.shared.concurrency.limit()
+    }
+
+    /// The cache for answers to messages, where they may come from it.
+    fn message_cache(&self) -> Option<&ResponseCache> {
+        self.cache.as_ref().filter(|_| self.cached == Cached::Messages)
     }
 
     fn operation(&self, kind: RequestKind, model: &str) -> Operation {

@@ -2,15 +2,17 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
+use agent_performance::cache::CachedResponse;
 use agent_performance::connection_pool::PooledBody;
 use http::Response;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::bounds::Bounds;
 use super::concurrency::Turn;
-use super::events::EventReader;
+use super::events::{Body, EventReader};
 use super::measure::Operation;
 use super::rate_limits::RateLimits;
+use super::recording::Recording;
 use super::{ClaudeConfig, reply};
 use crate::error::{ClaudeError, ClaudeResult, TimeoutStage};
 use crate::stream::StreamEvent;
@@ -36,7 +38,8 @@ pub struct MessageStream {
     request_id: Option<String>,
     rate_limits: RateLimits,
     operation: Operation,
-    _turn: Turn,
+    /// None for a replay, which sends no request.
+    _turn: Option<Turn>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,18 +56,39 @@ impl MessageStream {
         config: &ClaudeConfig,
         bounds: Bounds,
         turn: Turn,
+        recording: Option<Recording>,
     ) -> Self {
+        let request_id = reply::request_id(response.headers());
+        let rate_limits = RateLimits::from_headers(response.headers());
+        let body = Body::Live(response.into_body());
+        let events = EventReader::new(body, recording, config.max_event_bytes);
         MessageStream {
-            request_id: reply::request_id(response.headers()),
-            rate_limits: RateLimits::from_headers(response.headers()),
-            events: EventReader::new(response.into_body(), config.max_event_bytes),
+            request_id,
+            rate_limits,
+            _turn: Some(turn),
+            ..Self::reading(events, config, bounds)
+        }
+    }
+
+    /// An earlier answer once more.
+    pub(super) fn replay(answer: CachedResponse, config: &ClaudeConfig, bounds: Bounds) -> Self {
+        let body = Body::Replay(answer.into_response().into_body());
+        let events = EventReader::new(body, None, config.max_event_bytes);
+        Self::reading(events, config, bounds)
+    }
+
+    fn reading(events: EventReader, config: &ClaudeConfig, bounds: Bounds) -> Self {
+        MessageStream {
+            request_id: None,
+            rate_limits: RateLimits::default(),
+            events,
             state: State::Open,
             before_content: VecDeque::new(),
             bounds,
             idle: config.timeouts.idle,
             idle_deadline: None,
             operation: Operation::default(),
-            _turn: turn,
+            _turn: None,
         }
     }
 
@@ -100,7 +124,12 @@ impl MessageStream {
         }
     }
 
-    /// The id that names this request to the API's support.
+    /// True for an answer from the cache: it was paid for when it first came, and its usage is not to be paid again.
+    pub fn is_replay(&self) -> bool {
+        self.events.is_replay()
+    }
+
+    /// The id that names this request to the API's support; none for a replay, which is no request.
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }
@@ -142,6 +171,7 @@ impl MessageStream {
             }
             Err(error) => {
                 self.operation.failed(error);
+                self.events.forget();
                 self.state = State::Done;
             }
         }

@@ -19,6 +19,9 @@ pub struct PerformanceConfig {
     pub cache_size_mb: u64,
     /// How long a cached answer is served.
     pub cache_ttl: HumanDuration,
+    /// Whether the model's answers are cached, too, and not only lists of models and token counts. An answer is a sample:
+    /// with this, the same question gets the same answer again while it is fresh, at no cost.
+    pub cache_messages: bool,
     /// How often expired and idle resources are released.
     pub gc_interval: HumanDuration,
     /// Compress answers for clients that accept it. Streams are never held back for it.
@@ -34,6 +37,7 @@ impl Default for PerformanceConfig {
             memory_pool_max_size: 100,
             cache_size_mb: 100,
             cache_ttl: HumanDuration::secs(300),
+            cache_messages: false,
             gc_interval: HumanDuration::secs(60),
             enable_compression: true,
         }

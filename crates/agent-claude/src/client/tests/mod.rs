@@ -1,6 +1,7 @@
 //! The client against a real server on the loopback interface, and its retries against simulated time.
 
 mod cached;
+mod cached_messages;
 mod cancellation;
 mod measured;
 mod outage;
