@@ -39,6 +39,10 @@ const GROUPS: &[Group] = &[
         name: "sessions",
         targets: &[("agent-core", "sessions")],
     },
+    Group {
+        name: "performance",
+        targets: &[("agent-performance", "performance"), ("agent-core", "turns")],
+    },
 ];
 
 /// One measured figure.

@@ -57,13 +57,13 @@ impl ResponseCache {
         Self::build(limits, CacheMetrics::new(collector), None)
     }
 
-    /// The same, with each entry an account in `tracker` under `cache entries`.
+    /// The same, with each entry an account in `tracker` under `cache_entries`.
     pub fn with_observers(
         limits: CacheLimits,
         collector: &MetricsCollector,
         tracker: &ResourceTracker,
     ) -> Self {
-        let resources = tracker.kind("cache entries");
+        let resources = tracker.kind("cache_entries");
         // Entries rest until they are asked for: within the bounds, neither their age nor their growth is a leak.
         resources.expect_at_most(ExpectedLimit {
             count: limits.entries as u64,

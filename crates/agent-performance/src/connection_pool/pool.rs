@@ -67,7 +67,7 @@ impl HttpConnectionPool {
         Self::build(config, PoolMetrics::new(collector), None)
     }
 
-    /// The same, with each open connection an account in `tracker` under `http connections`, touched by each response.
+    /// The same, with each open connection an account in `tracker` under `http_connections`, touched by each response.
     pub fn with_observers(
         config: ConnectionPoolConfig,
         collector: &MetricsCollector,
@@ -76,7 +76,7 @@ impl HttpConnectionPool {
         Self::build(
             config,
             PoolMetrics::new(collector),
-            Some(tracker.kind("http connections")),
+            Some(tracker.kind("http_connections")),
         )
     }
 

@@ -17,7 +17,7 @@ use agent_performance::cleanup::{
 use agent_performance::connection_pool::{ConnectionPoolConfig, HttpConnectionPool, ProxySettings};
 use agent_performance::instrumentation::{EventLoopLag, SystemMetrics};
 use agent_performance::lifecycle::Lifecycle;
-use agent_performance::memory::{MemoryPool, PoolConfig, ResourceTracker};
+use agent_performance::memory::{ExpectedLimit, MemoryPool, PoolConfig, ResourceTracker};
 use agent_performance::metrics::MetricsCollector;
 
 use super::{AppError, misconfigured};
@@ -39,6 +39,9 @@ const PRESSURE_INTERVAL: Duration = Duration::from_millis(1200);
 /// How long the clean-up of a process that ends before it began to clean may take.
 const SHORT_RUN_CLEANUP: Duration = Duration::from_secs(1);
 
+/// What nobody touched for this long looks like a leak. A command may run silently for an hour before it is ended.
+const LEAK_THRESHOLD: Duration = Duration::from_secs(2 * 3600);
+
 pub(super) struct Performance {
     /// None when the configuration wants no figures.
     metrics: Option<MetricsCollector>,
@@ -58,6 +61,8 @@ impl Performance {
     ) -> Result<Self, AppError> {
         let metrics = config.monitoring.enable_metrics.then(MetricsCollector::new);
         let tracker = ResourceTracker::new();
+        // The one session of this process may wait for its person for days.
+        tracker.kind("sessions").expect_at_most(ExpectedLimit { count: 1, bytes: u64::MAX });
         let connections = connections(config, environment, metrics.as_ref(), &tracker)?;
         let cache = cache(config, metrics.as_ref(), &tracker);
         let pool = Arc::new(MemoryPool::with_config(PoolConfig {
@@ -73,6 +78,7 @@ impl Performance {
             CleanupConfig {
                 interval: config.performance.gc_interval.duration(),
                 pressure_interval: PRESSURE_INTERVAL,
+                leak_threshold: LEAK_THRESHOLD,
                 tracker: Some(tracker.clone()),
                 lifecycle: lifecycle.clone(),
                 ..CleanupConfig::default()

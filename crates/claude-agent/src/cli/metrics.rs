@@ -141,8 +141,8 @@ fn table_of_values(series: &[&SeriesSnapshot], common: &Tags) -> Table {
     for one in series {
         table.row([
             full_name(one, common),
-            kind_of(one.kind).to_owned(),
-            unit_of(unit(one)).to_owned(),
+            one.kind.as_str().to_owned(),
+            unit(one).symbol().to_owned(),
             number(one.value),
         ]);
     }
@@ -161,8 +161,8 @@ fn table_of_distributions(series: &[&SeriesSnapshot], common: &Tags) -> Table {
         };
         table.row([
             full_name(one, common),
-            kind_of(one.kind).to_owned(),
-            unit_of(unit(one)).to_owned(),
+            one.kind.as_str().to_owned(),
+            unit(one).symbol().to_owned(),
             one.count.to_string(),
             number(one.value),
             of(|window| window.avg),
@@ -196,7 +196,7 @@ fn as_json(found: &Found) -> Value {
 fn series_as_json(one: &SeriesSnapshot) -> Value {
     let mut value = json!({
         "group": group_of(&one.name), "name": one.name, "tags": one.tags,
-        "kind": kind_of(one.kind), "unit": unit_of(unit(one)),
+        "kind": one.kind.as_str(), "unit": unit(one).symbol(),
     });
     if one.kind == MetricKind::Histogram {
         value["count"] = one.count.into();
@@ -247,27 +247,6 @@ pub(super) fn number(value: f64) -> String {
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     } else {
         text
-    }
-}
-
-fn kind_of(kind: MetricKind) -> &'static str {
-    match kind {
-        MetricKind::Counter => "counter",
-        MetricKind::Gauge => "gauge",
-        MetricKind::Histogram => "histogram",
-    }
-}
-
-fn unit_of(unit: MetricUnit) -> &'static str {
-    match unit {
-        MetricUnit::Milliseconds => "ms",
-        MetricUnit::Seconds => "s",
-        MetricUnit::Bytes => "bytes",
-        MetricUnit::Kilobytes => "KiB",
-        MetricUnit::Megabytes => "MiB",
-        MetricUnit::Count => "count",
-        MetricUnit::Percentage => "%",
-        MetricUnit::Rate => "1/s",
     }
 }
 

@@ -240,7 +240,7 @@ async fn the_collector_is_told_the_same() {
     assert_eq!(last.value, cache.get_stats().bytes as f64);
     let live = || {
         let info = tracker.get_resource_info();
-        (info["cache entries"].count, info["cache entries"].total_size)
+        (info["cache_entries"].count, info["cache_entries"].total_size)
     };
     assert_eq!(live(), (2, cache.get_stats().bytes));
     cache.clear().await;

@@ -356,7 +356,7 @@ async fn the_collector_is_told_what_the_figures_say() {
     };
     let tracker = ResourceTracker::new();
     let pool = HttpConnectionPool::with_observers(config, &collector, &tracker);
-    let live = || tracker.get_resource_info()["http connections"].count;
+    let live = || tracker.get_resource_info()["http_connections"].count;
     let url = format!("http://{address}/");
     let level = |name: &str| {
         let samples = collector.get_metrics(Some(name));
