@@ -42,12 +42,20 @@ const SHORT_RUN_CLEANUP: Duration = Duration::from_secs(1);
 /// What nobody touched for this long looks like a leak. A command may run silently for an hour before it is ended.
 const LEAK_THRESHOLD: Duration = Duration::from_secs(2 * 3600);
 
+/// Whether the same question may get the same answer again. Answers are samples, so only where that is wanted.
+#[derive(Clone, Copy)]
+enum Messages {
+    Cached,
+    Fresh,
+}
+
 pub(super) struct Performance {
     /// None when the configuration wants no figures.
     metrics: Option<MetricsCollector>,
     tracker: ResourceTracker,
     connections: Arc<HttpConnectionPool>,
     cache: ResponseCache,
+    messages: Messages,
     cleanup: Arc<ResourceCleanupManager>,
     publisher: Option<Publisher>,
     data: PathBuf,
@@ -62,7 +70,10 @@ impl Performance {
         let metrics = config.monitoring.enable_metrics.then(MetricsCollector::new);
         let tracker = ResourceTracker::new();
         // The one session of this process may wait for its person for days.
-        tracker.kind("sessions").expect_at_most(ExpectedLimit { count: 1, bytes: u64::MAX });
+        tracker.kind("sessions").expect_at_most(ExpectedLimit {
+            count: 1,
+            bytes: u64::MAX,
+        });
         let connections = connections(config, environment, metrics.as_ref(), &tracker)?;
         let cache = cache(config, metrics.as_ref(), &tracker);
         let pool = Arc::new(MemoryPool::with_config(PoolConfig {
@@ -91,6 +102,11 @@ impl Performance {
             tracker,
             connections,
             cache,
+            messages: if config.performance.cache_messages {
+                Messages::Cached
+            } else {
+                Messages::Fresh
+            },
             cleanup,
             data,
         })
@@ -108,7 +124,11 @@ impl Performance {
             }
             None => ClaudeClient::with_pool(config, connections)?,
         };
-        Ok(client.with_cache(self.cache.clone()))
+        let client = client.with_cache(self.cache.clone());
+        Ok(match self.messages {
+            Messages::Cached => client.with_message_cache(),
+            Messages::Fresh => client,
+        })
     }
 
     /// What the agent and its store record into.
