@@ -40,11 +40,35 @@ pub(crate) enum Show {
     Nothing,
 }
 
+/// An answer that came whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) message: Message,
+    /// It came from the cache: nothing was sent for it, and nothing is to be paid.
+    pub(crate) is_replay: bool,
+}
+
+impl Answer {
+    /// What tells how long the prompt was, and how much of it the server has cached: of a replay nothing, for the server
+    /// may have forgotten it since.
+    pub(crate) fn prompt_usage(&self) -> Usage {
+        let usage = self.message.usage.clone();
+        if !self.is_replay {
+            return usage;
+        }
+        Usage {
+            input_tokens: Some(usage.prompt_tokens()),
+            output_tokens: usage.output_tokens,
+            ..Usage::default()
+        }
+    }
+}
+
 /// What came of asking.
 #[derive(Debug)]
 pub(crate) struct Asked {
     /// The answer, or why there is none.
-    pub(crate) result: ClaudeResult<Message>,
+    pub(crate) result: ClaudeResult<Answer>,
     /// What answers that broke are taken to have used; they are paid for all the same.
     pub(crate) wasted: Vec<Usage>,
 }
@@ -67,8 +91,9 @@ pub(crate) async fn ask(
         let mut received = Received::default();
         let error = match attempt(client, &request, emitter, instruments, show, &mut received).await {
             Ok(message) => {
+                let is_replay = received.is_replay;
                 return Asked {
-                    result: Ok(message),
+                    result: Ok(Answer { message, is_replay }),
                     wasted,
                 };
             }
@@ -124,6 +149,7 @@ struct Received {
     /// None until the answer begins.
     usage: Option<Usage>,
     bytes: u64,
+    is_replay: bool,
 }
 
 impl Received {
@@ -143,8 +169,9 @@ impl Received {
         }
     }
 
+    /// What is to be paid for it.
     fn into_usage(self) -> Option<Usage> {
-        let mut usage = self.usage?;
+        let mut usage = self.usage.filter(|_| !self.is_replay)?;
         let seen = self.bytes.div_ceil(BYTES_PER_LOST_TOKEN);
         usage.output_tokens = Some(usage.output_tokens.unwrap_or(0).max(seen));
         Some(usage)
@@ -160,6 +187,7 @@ async fn attempt(
     received: &mut Received,
 ) -> ClaudeResult<Message> {
     let mut stream = connect(client, request, emitter).await?;
+    received.is_replay = stream.is_replay();
     let live = instruments.stream(&request.model);
     let mut answer = Accumulator::new();
     while let Some(event) = stream.next().await {
@@ -249,5 +277,11 @@ mod tests {
         });
         let usage = received.into_usage().unwrap();
         assert_eq!((usage.input_tokens, usage.output_tokens), (Some(10), Some(51)));
+        let replay = Received {
+            usage: Some(usage),
+            bytes: 101,
+            is_replay: true,
+        };
+        assert_eq!(replay.into_usage(), None, "what came from the cache was paid for");
     }
 }

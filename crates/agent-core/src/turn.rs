@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::agent::AgentParts;
-use crate::ask::{Asked, Show, ask};
+use crate::ask::{Answer, Asked, Show, ask};
 use crate::calls::CallRunner;
 use crate::control::Shared;
 use crate::conversation::{Conversation, Spent};
@@ -123,11 +123,11 @@ impl Turn<'_> {
         let asked_at = Instant::now();
         let asked = self.send(&self.request(max_tokens), prompt, Show::Deltas).await;
         match asked {
-            Ok(message) => {
+            Ok(answer) => {
                 self.progress.turns += 1;
                 self.parts.instruments.turn();
                 self.session.touch();
-                self.take_answer(message, max_tokens, asked_at).await
+                self.take_answer(answer, max_tokens, asked_at).await
             }
             Err(error) if report::is_prompt_too_long(&error) && self.make_room().await? => Ok(Step::Ask),
             Err(error) => {
@@ -138,14 +138,10 @@ impl Turn<'_> {
     }
 
     /// Stores the answer and says what it asks for.
-    async fn take_answer(
-        &mut self,
-        mut message: Message,
-        max_tokens: u32,
-        asked_at: Instant,
-    ) -> Result<Step, End> {
-        let usage = message.usage.clone();
-        let spent = self.settle(usage.clone()).await;
+    async fn take_answer(&mut self, answer: Answer, max_tokens: u32, asked_at: Instant) -> Result<Step, End> {
+        let spent = self.settle_answer(&answer).await;
+        let usage = answer.prompt_usage();
+        let Answer { mut message, .. } = answer;
         if message.stop_reason == Some(StopReason::ModelContextWindowExceeded) && self.make_room().await? {
             self.conversation.record(spent).await;
             let reason = "the conversation filled the model's window and was compacted".to_owned();
@@ -259,7 +255,7 @@ impl Turn<'_> {
         request: &MessageRequest,
         prompt: PromptEstimate,
         show: Show,
-    ) -> ClaudeResult<Message> {
+    ) -> ClaudeResult<Answer> {
         let client = self
             .parts
             .client
@@ -276,9 +272,22 @@ impl Turn<'_> {
         result
     }
 
+    /// Counts what an answer used: nothing, when it is a replay.
+    pub(super) async fn settle_answer(&mut self, answer: &Answer) -> Spent {
+        if answer.is_replay {
+            // Free whatever the model's price, known or not.
+            return self.tell_spent(Usage::default(), Some(0.0)).await;
+        }
+        self.settle(answer.message.usage.clone()).await
+    }
+
     /// Counts what a request used, and tells it.
-    pub(super) async fn settle(&mut self, usage: Usage) -> Spent {
+    async fn settle(&mut self, usage: Usage) -> Spent {
         let cost_usd = self.ledger.settle(&usage);
+        self.tell_spent(usage, cost_usd).await
+    }
+
+    async fn tell_spent(&mut self, usage: Usage, cost_usd: Option<f64>) -> Spent {
         if let Some(usd) = cost_usd {
             self.parts.instruments.cost(usd);
         }

@@ -48,15 +48,15 @@ impl Turn<'_> {
                 .compaction_failed("the budget does not allow a summary")
                 .await);
         }
-        let message = match self.send(&plan.request, prompt, Show::Nothing).await {
-            Ok(message) => message,
+        let answer = match self.send(&plan.request, prompt, Show::Nothing).await {
+            Ok(answer) => answer,
             Err(error) => {
                 self.check_stop()?;
                 return Ok(self.compaction_failed(&error.to_string()).await);
             }
         };
-        let spent = self.settle(message.usage.clone()).await;
-        let summary = match compaction::summary(&message) {
+        let spent = self.settle_answer(&answer).await;
+        let summary = match compaction::summary(&answer.message) {
             Ok(summary) => summary,
             Err(why) => {
                 self.conversation.record(spent).await;

@@ -1,9 +1,10 @@
 //! Turns and money.
 
 use agent_core::{AgentEvent, ErrorKind, Outcome, RunLimits};
+use agent_performance::cache::{CacheLimits, ResponseCache};
 use serde_json::json;
 
-use crate::support::fixture::{Fixture, limits};
+use crate::support::fixture::{Fixture, MODEL, limits};
 use crate::support::server::{Piece, Reply, answer, answer_with, call, text};
 
 fn looking(n: usize) -> Reply {
@@ -148,4 +149,38 @@ async fn without_a_budget_an_unknown_price_is_an_unknown_cost() {
         (ran.finished.outcome, ran.finished.cost_usd),
         (Outcome::Done, None)
     );
+}
+
+#[tokio::test]
+async fn an_answer_from_the_cache_costs_nothing() {
+    for model in [MODEL, "some-local-model"] {
+        let usage = json!({"input_tokens": 1_000, "cache_read_input_tokens": 500, "output_tokens": 400});
+        let mut fixture = Fixture::new([answer_with([text("four")], "end_turn", usage)]).await;
+        fixture.parts.settings.model = model.to_owned();
+        let cache = ResponseCache::with_limits(CacheLimits::default());
+        fixture.parts.client = fixture.parts.client.with_cache(cache).with_message_cache();
+        let paid = fixture.run("two and two").await.finished;
+        let again = fixture.run("two and two").await;
+        assert_eq!(fixture.server.requests().len(), 1);
+        assert_eq!(paid.usage.output_tokens, 400);
+        assert_eq!(paid.cost_usd.is_some_and(|cost| cost > 0.0), model == MODEL);
+        assert_eq!(
+            (paid.text, paid.turns),
+            (again.finished.text, again.finished.turns)
+        );
+        assert_eq!(again.finished.cost_usd, Some(0.0));
+        assert_eq!(again.finished.usage, Default::default());
+        assert!(again.events.iter().any(|event| matches!(
+            event,
+            AgentEvent::UsageReported {
+                input_tokens: 0,
+                output_tokens: 0,
+                cost_usd: Some(0.0),
+                ..
+            }
+        )));
+        let session = again.finished.session_id.parse().unwrap();
+        let cost = fixture.parts.store.get(&session).await.unwrap().cost;
+        assert_eq!((cost.usd, cost.unpriced, cost.output_tokens), (0.0, 0, 0));
+    }
 }
