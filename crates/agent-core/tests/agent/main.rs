@@ -6,6 +6,7 @@ mod approvals;
 mod cancelling;
 mod compaction;
 mod invariants;
+mod leaking;
 mod limits;
 mod measuring;
 mod resuming;
