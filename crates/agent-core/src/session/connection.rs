@@ -45,12 +45,12 @@ fn configured(path: &Path, access: Access) -> rusqlite::Result<Connection> {
     )?;
     connection.execute_batch(match access {
         // WAL first: a store that was recovered by hand is not in that mode. FULL: a commit is on the disk when
-        // it returns. 4 MiB of cache hold the upper levels of every tree. After a burst the log is cut
+        // it returns. 2 MiB of cache hold the upper levels of every tree. After a burst the log is cut
         // to 4 MiB, what it grows to between two checkpoints. secure_delete: deleted text is overwritten.
         Access::Write => {
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
-             PRAGMA cache_size = -4096;
+             PRAGMA cache_size = -2048;
              PRAGMA journal_size_limit = 4194304;
              PRAGMA secure_delete = ON;"
         }
