@@ -3,7 +3,13 @@
 //! The test starts its own binary again as a child, so that the resident memory measured is that of one workload and not
 //! of a test harness with other tests in it.
 #![cfg(target_os = "linux")]
-#![expect(clippy::disallowed_methods, reason = "the test is about a process of its own")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the test is about a process of its own and stops at the first surprise"
+)]
 
 use std::path::Path;
 use std::process::Command;
@@ -166,7 +172,7 @@ impl Process {
     }
 
     fn tell(&self, what: &str) {
-        let (resident, cached) = (resident() / MIB, self.cache.get_stats().bytes as u64 / MIB);
+        let (resident, cached) = (resident() / MIB, self.cache.get_stats().bytes / MIB);
         let idle = self.pool.get_stats().idle_bytes / MIB;
         println!("{what}: resident {resident} MiB, cache {cached} MiB, pool {idle} MiB idle");
     }
