@@ -191,10 +191,6 @@ pub(crate) fn sixteen_tools() -> Vec<(&'static str, Value)> {
     ]
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the benchmark's own files, before anything is measured"
-)]
 fn fill(work: PathBuf) -> std::io::Result<()> {
     let source = work.join("src");
     std::fs::create_dir_all(&source)?;
