@@ -62,10 +62,6 @@ fn a_process_under_a_memory_limit_sheds_stays_alive_and_recovers() {
             "--nocapture",
         ])
         .env(MARKER, "1")
-        // Without this glibc raises its threshold for mapping with each block freed, and keeps on its heaps what it gives
-        // back of later ones: half of the 128 MiB stay resident, and no level ends. What a process must do about that is
-        // not this test's; it shows what the layer does where freeing gives memory back.
-        .env("MALLOC_MMAP_THRESHOLD_", "131072")
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stdout);

@@ -16,6 +16,18 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
     ("allow(dead", "_code", "delete what nobody calls"),
 ];
 
+/// The one file with unsafe code.
+const UNSAFE_FILE: &str = "crates/agent-performance/src/memory/allocator.rs";
+
+fn waives_unsafe(source: &str) -> bool {
+    // In two halves, so that this file passes.
+    let waiver = concat!("unsafe", "_code");
+    source.lines().any(|line| {
+        let line = line.trim();
+        line.starts_with(waiver) && line.ends_with(',') || line.contains(&format!("({waiver}"))
+    })
+}
+
 /// What people read or programs run; other files are data.
 const TEXTS: &[&str] = &[".rs", ".js", ".sh", ".md", ".toml", ".json", ".html", ".css"];
 
@@ -32,6 +44,11 @@ pub(super) fn check(root: &Path, findings: &mut Findings) -> Result<(), String> 
             findings
                 .breaches
                 .push(format!("{name} names a path of this machine, {here}"));
+        }
+        if waives_unsafe(&text) && name != UNSAFE_FILE {
+            findings.breaches.push(format!(
+                "{name} waives `unsafe_code`, which only {UNSAFE_FILE} may; find a safe crate"
+            ));
         }
         if is(&[".rs", ".js", ".sh"]) {
             judge(&name, &text, findings);
@@ -80,6 +97,16 @@ pub(super) fn tracked(root: &Path) -> Result<Vec<PathBuf>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_waiver_for_unsafe_code_is_seen_in_either_form() {
+        let lint = concat!("unsafe", "_code");
+        assert!(waives_unsafe(&format!("#![allow({lint}, reason = \"x\")]")));
+        assert!(waives_unsafe(&format!(
+            "#[expect(\n    {lint},\n    reason = \"x\"\n)]"
+        )));
+        assert!(!waives_unsafe(&format!("// no {lint} here")));
+    }
 
     #[test]
     fn stubs_are_breaches_and_long_files_are_told() {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::manager::CleanupConfig;
 use super::pressure::{Gauge, MemoryUse, PressureLevel};
 use super::task::{self, Jobs};
-use crate::memory::{MemoryPool, PoolStats};
+use crate::memory::{MemoryPool, PoolStats, give_back_freed_pages};
 use crate::metrics::{MetricUnit, MetricsCollector};
 
 /// While memory stays short, responders are asked again this often: they give back what has come idle since.
@@ -194,6 +194,11 @@ impl Worker {
             &mut report,
         )
         .await;
+        if level > PressureLevel::Normal {
+            // What was shed must leave resident memory, or the level never falls. It blocks, so not on this thread; that
+            // it failed to run could only mean that the runtime is ending.
+            tokio::task::spawn_blocking(give_back_freed_pages).await.ok();
+        }
         let tags = HashMap::from([("level".to_owned(), level.to_string())]);
         self.metrics
             .record_counter("cleanup.freed_bytes", report.freed as f64, HashMap::new());

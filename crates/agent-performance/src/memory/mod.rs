@@ -6,6 +6,7 @@
 //!
 //! Nothing here runs by itself: [`crate::cleanup`] calls what has to happen now and then.
 
+mod allocator;
 mod buffer;
 mod class;
 mod clock;
@@ -20,6 +21,7 @@ mod interleavings;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use allocator::give_back_freed_pages;
 pub use buffer::PooledBuffer;
 pub use class::{LARGEST_CLASS, MAX_REQUEST, SIZE_CLASSES};
 pub use clock::{Clock, SimulatedTime};
