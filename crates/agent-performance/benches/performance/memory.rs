@@ -138,8 +138,8 @@ fn compare(size: usize, burst: usize) {
                 (false, _) => 0.0..=f64::INFINITY,
             },
             includes: "a buffer got, one byte written to each of its pages, and given back, by the pool and by the \
-                       system's allocator; ratio: how many times as fast; median of 15 turns. Classes and uses with \
-                       `ratio >= 0` do without the pool",
+                       system's allocator; ratio: how many times as fast; median of 15 turns. Classes and uses \
+                       without a need do without the pool",
         });
     }
 }
