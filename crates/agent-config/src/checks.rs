@@ -2,6 +2,7 @@
 
 use crate::choice::WhitelistLevel;
 use crate::keys::{self, KEYS};
+use crate::network_rules;
 use crate::problem::{ConfigError, Origin, Problem, Problems};
 use crate::sections::ProductionConfig;
 
@@ -65,6 +66,7 @@ pub(crate) fn refusals(config: &ProductionConfig) -> Vec<Finding> {
         deployment,
         api,
         agent,
+        server,
         ..
     } = config;
     let mut found = Vec::new();
@@ -87,6 +89,38 @@ pub(crate) fn refusals(config: &ProductionConfig) -> Vec<Finding> {
             &["security.enable_tls", "security.tls_key_path"],
             "needs security.tls_key_path, which is not set",
             "false, or true with both security.tls_cert_path and security.tls_key_path",
+        ),
+    );
+    refuse(
+        security.enable_request_signing && security.request_signing_keys.is_empty(),
+        Finding::new(
+            &["security.enable_request_signing", "security.request_signing_keys"],
+            "needs security.request_signing_keys, which is empty: no request could be signed",
+            "false, or true with at least one key in security.request_signing_keys",
+        ),
+    );
+    refuse(
+        !server.listen.ip().is_loopback() && !security.enable_tls,
+        Finding::new(
+            &["server.listen", "security.enable_tls"],
+            "can be reached from other machines, and would carry the token and every conversation unencrypted",
+            "an address of this machine (127.0.0.1:PORT or [::1]:PORT), or security.enable_tls = true with a certificate",
+        ),
+    );
+    refuse(
+        security.max_gateway_request_size > server.max_buffered_bodies,
+        Finding::new(
+            &["server.max_buffered_bodies", "security.max_gateway_request_size"],
+            "has no room for one request of security.max_gateway_request_size",
+            "at least security.max_gateway_request_size",
+        ),
+    );
+    refuse(
+        security.max_request_size > server.max_buffered_bodies,
+        Finding::new(
+            &["server.max_buffered_bodies", "security.max_request_size"],
+            "has no room for one request of security.max_request_size",
+            "at least security.max_request_size",
         ),
     );
     refuse(
@@ -147,7 +181,11 @@ pub(crate) fn refusals(config: &ProductionConfig) -> Vec<Finding> {
 /// What works, but perhaps not as it was meant.
 pub(crate) fn doubts(config: &ProductionConfig) -> Vec<Finding> {
     let ProductionConfig {
-        security, monitoring, ..
+        security,
+        monitoring,
+        server,
+        shared,
+        ..
     } = config;
     let mut found = Vec::new();
     if monitoring.enable_alerting && monitoring.alert_webhook_url.is_none() {
@@ -169,6 +207,31 @@ pub(crate) fn doubts(config: &ProductionConfig) -> Vec<Finding> {
             &["security.enable_tls"],
             "leaves the certificate and key that are set unused",
             "true, or no certificate and key",
+        ));
+    }
+    if !security.enable_request_signing && !security.request_signing_keys.is_empty() {
+        found.push(Finding::new(
+            &["security.enable_request_signing"],
+            "leaves the keys in security.request_signing_keys unused",
+            "true, or no keys",
+        ));
+    }
+    if !server.listen.ip().is_loopback() && server.allowed_hosts.is_empty() {
+        found.push(Finding::new(
+            &["server.allowed_hosts", "server.listen"],
+            "is empty: clients on other machines reach the daemon by its address alone, not by a name",
+            "the names that clients use, such as [\"agent.example\"]",
+        ));
+    }
+    if shared
+        .redis_url
+        .as_ref()
+        .is_some_and(network_rules::is_unencrypted)
+    {
+        found.push(Finding::new(
+            &["shared.redis_url"],
+            "is on another machine and not encrypted: its password and cached answers can be read on the way",
+            "a rediss:// URL, unless the network between is your own",
         ));
     }
     found

@@ -142,6 +142,26 @@ choice! {
 }
 
 choice! {
+    /// What a daemon does about something that is shared while the server that shares it can't be reached.
+    WhenDown {
+        /// It goes on by itself, as if it were the only one.
+        Alone = "alone",
+        /// It refuses what would have to be shared, until the server is back.
+        Refuse = "refuse",
+    }
+}
+
+choice! {
+    /// How a request is signed.
+    SignatureAlgorithm {
+        /// A secret that client and server share.
+        HmacSha256 = "hmac-sha256",
+        /// The client's private key; the server knows the public one.
+        Ed25519 = "ed25519",
+    }
+}
+
+choice! {
     /// The version of the Messages API that requests are written for.
     ApiVersion {
         /// The first stable version.

@@ -4,6 +4,7 @@
 use serde_json::Value as Json;
 use toml::Value;
 
+use crate::network_rules::{HostNames, KeyPrefix, Origins, RedisUrl, SigningKeys};
 use crate::rules::{AbsolutePath, Any, Entries, Line, Optional, Rule, SecretUrl, ServerUrl, Within};
 use crate::secret::REDACTED;
 use crate::sections::ProductionConfig;
@@ -161,8 +162,9 @@ pub(crate) static KEYS: &[Key] = keys! {
     security.api_key_rotation_interval => Within(secs(60), days(3650)),
     security.max_request_size => Within(kib(1), mib(1024)),
     security.max_gateway_request_size => Within(kib(1), mib(1024)),
-    security.rate_limit_requests_per_minute => Within(1, 1_000_000),
+    security.rate_limit_requests_per_minute => Within(0, 1_000_000),
     security.enable_request_signing => Any,
+    security.request_signing_keys => SigningKeys,
     security.whitelist_enforcement_level => Any,
 
     performance.max_concurrent_requests => Within(1, 100_000),
@@ -232,6 +234,27 @@ pub(crate) static KEYS: &[Key] = keys! {
     tools.denied_commands => Entries,
     tools.denied_paths => Entries,
     tools.max_matches => Within(1, 100_000),
+
+    server.listen => Any,
+    server.enable_unix_socket => Any,
+    server.unix_socket => Optional(AbsolutePath),
+    server.token_file => Optional(AbsolutePath),
+    server.allowed_hosts => HostNames,
+    server.allowed_origins => Origins,
+    server.max_connections => Within(1, 100_000),
+    server.header_read_timeout => Within(ms(100), secs(600)),
+    server.body_read_timeout => Within(ms(100), secs(3600)),
+    server.keep_alive_timeout => Within(ms(100), days(1)),
+    server.write_timeout => Within(ms(100), secs(3600)),
+    server.max_buffered_bodies => Within(mib(1), mib(1_048_576)),
+    server.drain_deadline => Within(secs(0), secs(3600)),
+    server.max_turns_in_flight => Within(1, 10_000),
+
+    shared.redis_url => Optional(RedisUrl),
+    shared.key_prefix => KeyPrefix,
+    shared.command_timeout => Within(ms(1), secs(30)),
+    shared.rate_limits_when_down => Any,
+    shared.nonces_when_down => Any,
 };
 
 #[cfg(test)]
@@ -266,6 +289,8 @@ mod tests {
                 "deployment.",
                 "monitoring.",
                 "performance.",
+                "server.",
+                "shared.",
                 "environment",
             ];
             if protected.iter().any(|prefix| key.name.starts_with(prefix)) {

@@ -19,6 +19,8 @@ fn varying_default(name: &str) -> Option<&'static str> {
         "deployment.version" | "deployment.build_hash" => Some("that of the program"),
         "deployment.data_directory" => Some("the platform's folder for data"),
         "deployment.temp_directory" => Some("the platform's folder for caches"),
+        "server.unix_socket" => Some("`claude-agent.sock` in the data folder"),
+        "server.token_file" => Some("`token` in the data folder"),
         _ => None,
     }
 }

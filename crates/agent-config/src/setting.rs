@@ -1,6 +1,7 @@
 //! The types a setting can have: what TOML they are read from, and how they are shown.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -10,10 +11,11 @@ use toml::de::DeValue;
 use url::Url;
 use uuid::Uuid;
 
-use crate::choice::{ApiVersion, DeploymentEnvironment, LogLevel, PermissionMode, WhitelistLevel};
+use crate::choice::{ApiVersion, DeploymentEnvironment, LogLevel, PermissionMode, WhenDown, WhitelistLevel};
 use crate::document;
 use crate::problem::shorten;
 use crate::secret::{REDACTED, Secret};
+use crate::sections::SigningKey;
 use crate::units::{ByteSize, HumanDuration};
 
 /// What kind of value a key takes.
@@ -30,6 +32,8 @@ pub(crate) enum Kind {
     Duration,
     Size,
     List,
+    Keys,
+    Address,
     Choice(&'static [&'static str]),
 }
 
@@ -41,7 +45,7 @@ impl Kind {
             Self::Whole => value.is_integer(),
             Self::Number => value.is_integer() || value.is_float(),
             Self::Size => value.is_str() || value.is_integer(),
-            Self::List => value.is_array(),
+            Self::List | Self::Keys => value.is_array(),
             _ => value.is_str(),
         }
     }
@@ -51,6 +55,8 @@ impl Kind {
         match self {
             Self::Switch => "true or false".into(),
             Self::Uuid => "a UUID".into(),
+            Self::Address => "an address and a port, such as \"127.0.0.1:8642\" or \"[::1]:8642\"".into(),
+            Self::Keys => "a list of tables with id, algorithm (hmac-sha256 or ed25519) and key_file".into(),
             Self::List => "a list of texts, such as [\"cargo doc\"]".into(),
             Self::Choice(names) => format!("one of {}", names.join(", ")).into(),
             other => format!("a {}", other.name()).into(),
@@ -71,6 +77,8 @@ impl Kind {
             Self::Duration => "duration",
             Self::Size => "size",
             Self::List => "list of texts",
+            Self::Keys => "list of tables",
+            Self::Address => "address and port",
         }
     }
 
@@ -79,7 +87,7 @@ impl Kind {
     pub(crate) fn literal(self, text: &str) -> Value {
         let takes_text = !matches!(
             self,
-            Self::Switch | Self::Whole | Self::Number | Self::Size | Self::List
+            Self::Switch | Self::Whole | Self::Number | Self::Size | Self::List | Self::Keys
         );
         let quoted = text.trim_start().starts_with(['"', '\'']);
         if takes_text && !quoted {
@@ -137,6 +145,8 @@ pub(crate) fn read<T: Setting>(value: Value) -> Result<T, String> {
         Kind::Whole => "is too large".to_owned(),
         Kind::List => "has an entry that is not a text".to_owned(),
         Kind::Uuid => "is not a UUID".to_owned(),
+        Kind::Address => "is not an address with a port".to_owned(),
+        Kind::Keys => format!("has an entry that is no key: {}", error.message()),
         _ => error.message().to_owned(),
     })
 }
@@ -173,11 +183,14 @@ settings! {
     ByteSize: Kind::Size,
     HumanDuration: Kind::Duration,
     Vec<String>: Kind::List,
+    Vec<SigningKey>: Kind::Keys,
+    SocketAddr: Kind::Address,
     DeploymentEnvironment: Kind::Choice(DeploymentEnvironment::NAMES),
     LogLevel: Kind::Choice(LogLevel::NAMES),
     WhitelistLevel: Kind::Choice(WhitelistLevel::NAMES),
     PermissionMode: Kind::Choice(PermissionMode::NAMES),
     ApiVersion: Kind::Choice(ApiVersion::NAMES),
+    WhenDown: Kind::Choice(WhenDown::NAMES),
 }
 
 impl Setting for Secret {

@@ -114,7 +114,7 @@ mod tests {
             assert!(message.ends_with(end), "{table} {name}: {message}");
         }
         insta::assert_snapshot!(unknown_key("monitoring.performance_thresholds", "x").1, @"in [monitoring.performance_thresholds], one of max_response_time_ms, max_memory_usage_mb, max_cpu_usage_percent, max_error_rate_percent");
-        insta::assert_snapshot!(unknown_key("", "x").1, @"at the top, one of environment, security, performance, monitoring, logging, deployment, api, agent, tools");
+        insta::assert_snapshot!(unknown_key("", "x").1, @"at the top, one of environment, security, performance, monitoring, logging, deployment, api, agent, tools, server, shared");
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod logging;
 mod monitoring;
 mod performance;
 mod security;
+mod server;
+mod shared;
 mod tools;
 
 use schemars::JsonSchema;
@@ -21,7 +23,9 @@ pub use deployment::DeploymentConfig;
 pub use logging::LoggingConfig;
 pub use monitoring::{MonitoringConfig, PerformanceThresholds};
 pub use performance::PerformanceConfig;
-pub use security::SecurityConfig;
+pub use security::{SecurityConfig, SigningKey};
+pub use server::ServerConfig;
+pub use shared::SharedConfig;
 pub use tools::ToolsConfig;
 
 use crate::choice::{DeploymentEnvironment, LogLevel};
@@ -51,6 +55,10 @@ pub struct ProductionConfig {
     pub agent: AgentConfig,
     /// The built-in tools: their limits, and the commands and paths they may touch.
     pub tools: ToolsConfig,
+    /// The daemon that `claude-agent serve` starts: where it listens, who may talk to it, and what one client can hold.
+    pub server: ServerConfig,
+    /// What several daemons share: a Redis or Valkey server for the response cache, rate limits and signature nonces.
+    pub shared: SharedConfig,
 }
 
 impl ProductionConfig {
@@ -66,6 +74,8 @@ impl ProductionConfig {
             api: ApiConfig::default(),
             agent: AgentConfig::default(),
             tools: ToolsConfig::default(),
+            server: ServerConfig::default(),
+            shared: SharedConfig::default(),
         }
     }
 

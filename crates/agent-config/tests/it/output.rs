@@ -113,6 +113,7 @@ fn the_template_uncommented_is_the_default() {
 fn printed_configurations_hold_no_secret() {
     let mut config = ProductionConfig::default();
     config.monitoring.alert_webhook_url = Some(Secret::from("https://hooks.example/canary"));
+    config.shared.redis_url = Some(Secret::from("redis://:canary@cache"));
     let printed = [
         config.to_toml(),
         config.to_json().to_string(),
