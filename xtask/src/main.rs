@@ -21,7 +21,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  test [FILTER]            install what the tests need, then run every test of the workspace
+  setup                    install what the tests need: programs through apt, clients into target/clients
+  test [FILTER]            the same, then run every test of the workspace
   ci                       formatting, clippy, dependency policy, then `test`
   tidy                     the repository's own rules: crate edges, file lengths, documents
   bench [GROUP] [--check] [--output json]
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
+        ["setup"] => setup::install_missing(),
         ["test"] => test::run(None),
         ["test", filter] => test::run(Some(filter)),
         ["ci"] => ci::run(),
