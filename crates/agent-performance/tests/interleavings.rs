@@ -54,7 +54,7 @@ use std::sync::Arc;
 use archive::Limits;
 use gather::Gathered;
 use raw::Sample;
-use samples::Samples;
+use samples::{Samples, Totals};
 use small_counts::SmallCounts;
 
 /// Interleavings tried of each scenario.
@@ -137,7 +137,9 @@ fn small_increments_are_looked_at_once_by_readers_that_meet() {
             }
             let found = gathered(&samples, Some(&small)).figures;
             assert_eq!((found.count, found.sum), (20, 60.0));
-            assert_eq!(samples.totals(10, Some(&small)).figures.count, 20);
+            let mut totals = Totals::new();
+            samples.totals_into(10, Some(&small), &mut totals);
+            assert_eq!(totals.figures.count, 20);
         },
         SCHEDULES,
     );

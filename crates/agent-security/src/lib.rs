@@ -3,9 +3,11 @@
 //! * [`path`]: which paths stay inside the workspace, and which files steer programs;
 //! * [`command`]: which command lines are understood well enough to run without asking;
 //! * [`permission`]: mode, level and what a tool is about to do, turned into allow, ask or deny;
-//! * [`redact`]: taking secrets out of text before it is shown or stored.
+//! * [`redact`]: taking secrets out of text before it is shown or stored;
+//! * [`token`]: bearer tokens of our own servers, and the file that keeps one;
+//! * [`rate_limit`]: how many requests someone may make.
 //!
-//! Nothing here opens a file, starts a program or reads a clock; only where links lead is looked up. The decisions keep honest mistakes and
+//! Nothing here starts a program or reads a clock, and no file is opened but a token's; otherwise only where links lead is looked up. The decisions keep honest mistakes and
 //! hostile text from running unasked; the directory handle that files are opened beneath and the sandbox
 //! around child processes are what holds when a decision is wrong.
 
@@ -13,4 +15,6 @@ mod characters;
 pub mod command;
 pub mod path;
 pub mod permission;
+pub mod rate_limit;
 pub mod redact;
+pub mod token;

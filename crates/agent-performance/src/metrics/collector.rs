@@ -262,6 +262,10 @@ impl MetricsCollector {
         self.0.registry.each(work);
     }
 
+    pub(crate) fn all_series(&self) -> Vec<Arc<Series>> {
+        self.0.registry.all()
+    }
+
     fn each_named(&self, name: Option<&str>, mut work: impl FnMut(&Series)) {
         let name = name.map(|name| cleaned(name, MAX_NAME_BYTES));
         self.0.registry.each(|series| {

@@ -11,6 +11,7 @@ mod archive;
 pub mod catalogue;
 mod clock;
 mod collector;
+pub mod exposition;
 mod facade;
 mod gather;
 mod handles;

@@ -135,6 +135,14 @@ impl Registry {
         }
     }
 
+    /// Every series, those of the cap included, for work that takes longer than the registry should be held.
+    pub(crate) fn all(&self) -> Vec<Arc<Series>> {
+        let pinned = self.series.pin();
+        let overflow = (self.overflowed() > 0).then_some(&self.overflow);
+        let made = pinned.iter().map(|entry| &entry.0);
+        made.chain(overflow).map(Arc::clone).collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.series.pin().len()
     }

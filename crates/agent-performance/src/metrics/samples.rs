@@ -54,6 +54,15 @@ pub(crate) struct Totals {
     pub(crate) at_or_below: Vec<u64>,
 }
 
+impl Totals {
+    pub(crate) fn new() -> Self {
+        Totals {
+            figures: Figures::NONE,
+            at_or_below: Vec::new(),
+        }
+    }
+}
+
 impl Samples {
     pub(crate) fn new(limits: Limits) -> Self {
         Samples {
@@ -107,17 +116,18 @@ impl Samples {
 
     /// Brings all that was recorded before the call into the archives, and `small` as counted by `now`.
     fn settle(&self, now: u64, small: Option<&SmallCounts>) {
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::new();
         for stripe in &self.stripes {
             {
                 let mut own = stripe.0.lock();
+                if own.waiting.is_empty() {
+                    continue;
+                }
                 batch.extend_from_slice(&own.waiting);
                 own.waiting.clear();
             }
-            if !batch.is_empty() {
-                self.write_to(&mut self.archives[0].lock()).absorb(&batch);
-                batch.clear();
-            }
+            self.write_to(&mut self.archives[0].lock()).absorb(&batch);
+            batch.clear();
         }
         if let Some(small) = small {
             // Read under the reader's lock, so that no look sees less than the one before.
@@ -157,13 +167,12 @@ impl Samples {
         samples
     }
 
-    pub(crate) fn totals(&self, now: u64, small: Option<&SmallCounts>) -> Totals {
+    /// The totals, written over those of another series: a reader of thousands needs one.
+    pub(crate) fn totals_into(&self, now: u64, small: Option<&SmallCounts>, totals: &mut Totals) {
         let _one = self.reader.lock();
         self.settle(now, small);
-        let mut totals = Totals {
-            figures: Figures::NONE,
-            at_or_below: Vec::new(),
-        };
+        totals.figures = Figures::NONE;
+        totals.at_or_below.clear();
         for archive in &self.archives {
             let archive = archive.lock();
             let Some(archive) = &*archive else { continue };
@@ -173,7 +182,6 @@ impl Samples {
                 *sum += count;
             }
         }
-        totals
     }
 }
 

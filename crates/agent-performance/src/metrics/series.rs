@@ -165,8 +165,9 @@ impl Series {
         self.samples.recent(self.context.clock.now(), self.small())
     }
 
-    pub(crate) fn totals(&self) -> Totals {
-        self.samples.totals(self.context.clock.now(), self.small())
+    pub(crate) fn totals_into(&self, totals: &mut Totals) {
+        self.samples
+            .totals_into(self.context.clock.now(), self.small(), totals);
     }
 
     pub(crate) fn maintain(&self) {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::collector::MetricsCollector;
 use super::gather::Gathered;
+use super::samples::Totals;
 use super::series::Series;
 use super::tags::TagSet;
 use super::types::{MetricKind, MetricStatistics, MetricUnit};
@@ -97,7 +98,8 @@ impl MetricsCollector {
 
 impl SeriesSnapshot {
     fn of(series: &Series) -> Self {
-        let totals = series.totals();
+        let mut totals = Totals::new();
+        series.totals_into(&mut totals);
         let mut window = Gathered::new();
         series.gather(&mut window);
         let counts = totals.at_or_below.iter().copied();

@@ -80,6 +80,7 @@ const fn word(prefix: &'static str, min: usize) -> (&'static str, Kind) {
 /// Where something may begin. Labels are found in any case; prefixes of tokens only as written.
 const ANCHORS: &[(&str, Kind)] = &[
     token("sk-ant-", 8),
+    token(crate::token::PREFIX, 20),
     word("sk-", 20),
     word("sk_live_", 16),
     word("sk_test_", 16),

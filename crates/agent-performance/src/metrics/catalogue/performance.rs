@@ -35,6 +35,12 @@ pub(super) const ROWS: &[Declaration] = &[
         &[],
     ),
     Declaration::gauge("metrics.series", MetricUnit::Count, "Series that exist", &[]),
+    Declaration::gauge(
+        "metrics.left_out",
+        MetricUnit::Count,
+        "Series for which the text for Prometheus had no room; only in that text",
+        &[],
+    ),
     Declaration::histogram(
         "metrics.overflow",
         MetricUnit::Count,

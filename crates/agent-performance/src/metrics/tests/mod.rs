@@ -3,6 +3,7 @@
 mod catalogue;
 mod collector;
 mod concurrency;
+mod exposition;
 mod facade;
 mod retention;
 mod statistics;
