@@ -26,15 +26,51 @@ use crate::published::{self, Busy, Publisher};
 /// What can wait until the first request is out.
 const START_DELAY: Duration = Duration::from_millis(250);
 
-/// From one reading of the system to the next. A monitor must not be the load it watches, and figures are published no
-/// more often.
-const SYSTEM_INTERVAL: Duration = Duration::from_secs(2);
+/// How often a process looks at itself. A monitor must not be the load it watches.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    /// From one reading of the system to the next. Figures are published no more often.
+    system: Duration,
+    /// From one measurement of the runtime's lag to the next.
+    lag: Duration,
+    /// From one look at memory to the next, give or take a tenth: at most one a second.
+    pressure: Duration,
+    /// How old published figures may be while nothing is done.
+    unchanged_figures: Duration,
+    /// Sessions that may be open for days without being a leak.
+    open_sessions: OpenSessions,
+}
 
-/// From one measurement of the runtime's lag to the next.
-const LAG_INTERVAL: Duration = Duration::from_secs(1);
+/// How many sessions may be open for days without being a leak.
+#[derive(Clone, Copy)]
+enum OpenSessions {
+    /// The one of this process may wait for its person.
+    One,
+    /// Those that turns are worked on in.
+    Turns,
+}
 
-/// From one look at memory to the next, give or take a tenth: at most one a second.
-const PRESSURE_INTERVAL: Duration = Duration::from_millis(1200);
+impl Pace {
+    /// A process that works most of the time it lives, watched by a person.
+    pub(super) const SESSION: Self = Self {
+        system: Duration::from_secs(2),
+        lag: Duration::from_secs(1),
+        pressure: Duration::from_millis(1200),
+        unchanged_figures: published::INTERVAL,
+        open_sessions: OpenSessions::One,
+    };
+
+    /// A process that lives for weeks and waits for most of them: a scraper comes by every 15 seconds or so, and memory
+    /// that runs short within 5 seconds is what limits on bodies and turns are for.
+    pub(super) const DAEMON: Self = Self {
+        system: Duration::from_secs(10),
+        lag: Duration::from_secs(5),
+        pressure: Duration::from_secs(5),
+        // The file is written anew as a whole: every two seconds that would be gigabytes in a week of waiting.
+        unchanged_figures: Duration::from_secs(60),
+        open_sessions: OpenSessions::Turns,
+    };
+}
 
 /// How long the clean-up of a process that ends before it began to clean may take.
 const SHORT_RUN_CLEANUP: Duration = Duration::from_secs(1);
@@ -59,6 +95,7 @@ pub(super) struct Performance {
     cleanup: Arc<ResourceCleanupManager>,
     publisher: Option<Publisher>,
     data: PathBuf,
+    pace: Pace,
 }
 
 impl Performance {
@@ -66,12 +103,16 @@ impl Performance {
         config: &ProductionConfig,
         environment: &Environment,
         lifecycle: &Lifecycle,
+        pace: Pace,
     ) -> Result<Self, AppError> {
         let metrics = config.monitoring.enable_metrics.then(MetricsCollector::new);
         let tracker = ResourceTracker::new();
-        // The one session of this process may wait for its person for days.
+        let open_sessions = match pace.open_sessions {
+            OpenSessions::One => 1,
+            OpenSessions::Turns => u64::from(config.server.max_turns_in_flight),
+        };
         tracker.kind("sessions").expect_at_most(ExpectedLimit {
-            count: 1,
+            count: open_sessions,
             bytes: u64::MAX,
         });
         let connections = connections(config, environment, metrics.as_ref(), &tracker)?;
@@ -88,7 +129,7 @@ impl Performance {
             Arc::new(metrics.clone().unwrap_or_default()),
             CleanupConfig {
                 interval: config.performance.gc_interval.duration(),
-                pressure_interval: PRESSURE_INTERVAL,
+                pressure_interval: pace.pressure,
                 leak_threshold: LEAK_THRESHOLD,
                 tracker: Some(tracker.clone()),
                 lifecycle: lifecycle.clone(),
@@ -109,6 +150,7 @@ impl Performance {
             },
             cleanup,
             data,
+            pace,
         })
     }
 
@@ -156,6 +198,21 @@ impl Performance {
         self.metrics.as_ref()
     }
 
+    /// The account of what is alive.
+    pub(super) fn tracker(&self) -> &ResourceTracker {
+        &self.tracker
+    }
+
+    /// All connections of this process.
+    pub(super) fn connections(&self) -> &Arc<HttpConnectionPool> {
+        &self.connections
+    }
+
+    /// The answers that are kept.
+    pub(super) fn cache(&self) -> &ResponseCache {
+        &self.cache
+    }
+
     pub(super) fn admission(&self) -> Admission {
         self.cleanup.admission()
     }
@@ -171,9 +228,11 @@ impl Performance {
         if let Some(metrics) = &self.metrics {
             let cleanup = Arc::clone(&self.cleanup);
             let refresh = move || cleanup.record_figures();
-            self.publisher = Some(Publisher::start(lifecycle, &data, metrics.clone(), refresh));
+            let idle = self.pace.unchanged_figures;
+            self.publisher = Some(Publisher::start(lifecycle, &data, metrics.clone(), idle, refresh));
         }
         let (metrics, cleanup) = (self.metrics.clone(), Arc::clone(&self.cleanup));
+        let (data, pace) = (self.data.clone(), self.pace);
         let (owner, token) = (lifecycle.clone(), lifecycle.token());
         drop(lifecycle.spawn("start-upkeep", async move {
             tokio::select! {
@@ -184,8 +243,8 @@ impl Performance {
             cleanup.start().await;
             if let Some(metrics) = metrics {
                 // They end with the lifecycle, which also says when one panics.
-                drop(EventLoopLag::start(&owner, &metrics, LAG_INTERVAL));
-                drop(SystemMetrics::new(&data).start(&owner, &metrics, SYSTEM_INTERVAL));
+                drop(EventLoopLag::start(&owner, &metrics, pace.lag));
+                drop(SystemMetrics::new(&data).start(&owner, &metrics, pace.system));
             }
         }));
         #[cfg(target_os = "linux")]

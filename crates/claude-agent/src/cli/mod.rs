@@ -226,6 +226,7 @@ impl From<AppError> for Failure {
             AppError::Misconfigured { message, advice } => {
                 Self::new(Exit::Misconfigured, message).advise(advice)
             }
+            AppError::Unavailable { message, advice } => Self::new(Exit::Failed, message).advise(advice),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The figures of a process, for other processes to read: one file each in the data folder.
 //!
-//! `run` and `chat` write theirs, `metrics` and `top` read all of them. A file says who wrote it, so that a reader can tell
+//! `run`, `chat` and `serve` write theirs, `metrics` and `top` read all of them. A file says who wrote it, so that a reader can tell
 //! a process that lives from one that ended, even where the number was given to another process meanwhile. Nothing but the
 //! figures is in it: no prompt, no path, no name of a file.
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use folder::prune;
 pub(crate) use read::{Found, Process, read};
-pub(crate) use writer::{Busy, Publisher};
+pub(crate) use writer::{Busy, INTERVAL, Publisher};
 
 /// The folder of the files, within the data folder.
 const FOLDER: &str = "metrics";

@@ -6,14 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_performance::lifecycle::Lifecycle;
-use agent_performance::metrics::{MetricsCollector, Snapshot};
+use agent_performance::metrics::{MetricKind, MetricsCollector, Snapshot};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::folder::{self, Folder};
 use super::{FORMAT, MAX_FILE_BYTES, Published, Writer};
 
 /// How often a busy process publishes: `top` looks every second, and a file that is younger helps nobody.
-const INTERVAL: Duration = Duration::from_secs(2);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Series that change though nobody works: how the process sees itself.
+const UPKEEP: &[&str] = &["system.", "process.", "runtime.", "memory.", "cleanup.", "metrics.", "resources."];
 
 /// The first time, soon enough that `top` shows a run that was just started.
 const FIRST: Duration = Duration::from_millis(300);
@@ -35,6 +39,7 @@ struct Shared {
     data: PathBuf,
     collector: MetricsCollector,
     refresh: Refresh,
+    idle: Duration,
 }
 
 /// While one of these is alive the process works.
@@ -42,17 +47,20 @@ struct Shared {
 pub(crate) struct Busy(watch::Sender<usize>);
 
 impl Publisher {
-    /// Publishes what `collector` knows in the data folder, until the lifecycle ends.
+    /// Publishes what `collector` knows in the data folder, until the lifecycle ends. While nothing but the process's
+    /// view of itself changes, no more often than every `idle`.
     pub(crate) fn start(
         lifecycle: &Lifecycle,
         data: &Path,
         collector: MetricsCollector,
+        idle: Duration,
         refresh: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         let shared = Shared {
             data: data.to_owned(),
             collector,
             refresh: Arc::new(refresh),
+            idle,
         };
         let work = watch::Sender::new(0);
         let (token, seen) = (lifecycle.token(), work.subscribe());
@@ -77,7 +85,7 @@ impl Publisher {
     pub(crate) async fn finish(self) {
         let data = self.shared.data.clone();
         let last = async {
-            self.shared.publish(true).await;
+            self.shared.publish(true, None).await;
             let pruned = tokio::task::spawn_blocking(move || folder::prune(&data)).await;
             if let Ok(Err(error)) = pruned {
                 tracing::warn!(%error, "old figures can't be removed");
@@ -97,6 +105,7 @@ impl Drop for Busy {
 
 async fn publish_while_busy(shared: Shared, mut work: watch::Receiver<usize>) {
     let mut wait = FIRST;
+    let mut written: Option<(u64, Instant)> = None;
     loop {
         // The publisher keeps the sender for as long as this runs.
         if work.wait_for(|count| *count > 0).await.is_err() {
@@ -105,38 +114,57 @@ async fn publish_while_busy(shared: Shared, mut work: watch::Receiver<usize>) {
         let ended = tokio::time::timeout(wait, work.wait_for(|count| *count == 0))
             .await
             .is_ok();
-        shared.publish(false).await;
+        let is_old = ended || written.is_none_or(|(_, at)| at.elapsed() >= shared.idle);
+        let known = written.filter(|_| !is_old).map(|(work_done, _)| work_done);
+        if let Some(work_done) = shared.publish(false, known).await {
+            written = Some((work_done, Instant::now()));
+        }
         wait = if ended { FIRST } else { INTERVAL };
     }
 }
 
 impl Shared {
-    async fn publish(&self, ended: bool) {
+    /// Writes the figures, unless no more work was done than is `known`. Gives how much that was, when it wrote.
+    async fn publish(&self, ended: bool, known: Option<u64>) -> Option<u64> {
         let shared = self.clone();
         let written = tokio::task::spawn_blocking(move || {
             (shared.refresh)();
-            shared.write(ended)
+            let snapshot = shared.collector.snapshot();
+            let work_done = work_done(&snapshot);
+            if known == Some(work_done) {
+                return Ok(None);
+            }
+            shared.write(snapshot, ended).map(|()| Some(work_done))
         });
         match written.await {
-            Ok(Ok(())) => {}
+            Ok(Ok(work_done)) => return work_done,
             Ok(Err(error)) => {
                 tracing::warn!(%error, folder = %self.data.display(), "figures can't be published");
             }
             Err(error) => tracing::error!(%error, "publishing figures failed"),
         }
+        None
     }
 
-    fn write(&self, ended: bool) -> io::Result<()> {
+    fn write(&self, snapshot: Snapshot, ended: bool) -> io::Result<()> {
         let published = Published {
             format: FORMAT.to_owned(),
             writer: Writer::this_process(),
             ended,
             series_left_out: 0,
-            snapshot: self.collector.snapshot(),
+            snapshot,
         };
         let bytes = encode(published, MAX_FILE_BYTES)?;
         Folder::make(&self.data)?.write(std::process::id(), &bytes)
     }
+}
+
+/// A number that grows with everything that is done for somebody.
+fn work_done(snapshot: &Snapshot) -> u64 {
+    let done = snapshot.series.iter().filter(|one| {
+        one.kind != MetricKind::Gauge && !UPKEEP.iter().any(|prefix| one.name.starts_with(prefix))
+    });
+    done.fold(0, |sum, one| sum.wrapping_add(one.count))
 }
 
 /// As much as fits: first the buckets go, which only exporters need, then series from the end.
@@ -199,7 +227,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let lifecycle = Lifecycle::new();
         let collector = MetricsCollector::new();
-        let publisher = Publisher::start(&lifecycle, data.path(), collector.clone(), || {});
+        let publisher = Publisher::start(&lifecycle, data.path(), collector.clone(), INTERVAL, || {});
         let taken = || {
             let folder = Folder::open(data.path()).unwrap()?;
             let bytes = folder.read(&Name::Figures(std::process::id())).ok()?;
@@ -231,5 +259,45 @@ mod tests {
         lifecycle.shutdown(Duration::from_secs(1)).await;
         publisher.finish().await;
         assert_eq!(taken(), Some(3.0));
+    }
+
+    /// What was published last of the series `x`, once what is under way has been written.
+    async fn settled(data: &Path) -> Option<f64> {
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let bytes = Folder::open(data).unwrap()?.read(&Name::Figures(std::process::id()));
+        let read: Published = serde_json::from_slice(&bytes.ok()?).unwrap();
+        let found = read.snapshot.series.iter().find(|one| one.name == "x");
+        found.map(|one| one.value)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_waits_seldom_writes() {
+        let data = tempfile::tempdir().unwrap();
+        let lifecycle = Lifecycle::new();
+        let collector = MetricsCollector::new();
+        let gauge = collector.gauge("x", MetricUnit::Count, NO_TAGS);
+        let idle = INTERVAL * 10;
+        let publisher = Publisher::start(&lifecycle, data.path(), collector.clone(), idle, || {});
+        let _busy = publisher.busy();
+        gauge.set(1.0);
+        tokio::time::sleep(FIRST * 2).await;
+        assert_eq!(settled(data.path()).await, Some(1.0));
+        gauge.set(2.0);
+        tokio::time::sleep(INTERVAL * 5).await;
+        assert_eq!(settled(data.path()).await, Some(1.0), "nothing was done");
+        collector.counter("requests", NO_TAGS).increment(1);
+        tokio::time::sleep(INTERVAL * 2).await;
+        assert_eq!(settled(data.path()).await, Some(2.0), "something was done");
+        gauge.set(3.0);
+        // The writer's clock is moved, not waited for: in steps, so that its own timers are seen.
+        for _ in 0..12 {
+            tokio::time::sleep(INTERVAL).await;
+            settled(data.path()).await;
+        }
+        assert_eq!(settled(data.path()).await, Some(3.0), "the figures had grown old");
+        lifecycle.shutdown(Duration::from_secs(1)).await;
     }
 }
