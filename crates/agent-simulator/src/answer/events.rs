@@ -160,7 +160,7 @@ fn begin(answer: &Answer, block: &Block, index: usize) -> (Value, Open) {
             ),
         ),
         Block::Text(text) => (
-            json!({ "type": "text", "text": "", "citations": null }),
+            json!({ "type": "text", "text": "" }),
             open("text_delta", "text", text, None),
         ),
         Block::ToolUse { id, name, input } => (

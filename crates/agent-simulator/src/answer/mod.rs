@@ -172,7 +172,8 @@ impl Answer {
             Block::Thinking(text) => {
                 json!({ "type": "thinking", "thinking": self.shown(text), "signature": self.signature(text) })
             }
-            Block::Text(text) => json!({ "type": "text", "text": text, "citations": null }),
+            // Without citations the key is left out: clients that check what they get take no null there.
+            Block::Text(text) => json!({ "type": "text", "text": text }),
             Block::ToolUse { id, name, input } => {
                 // Input that was cut is no JSON any more; the API then sends what it could read, which is nothing.
                 let input: Value = serde_json::from_str(input).unwrap_or_else(|_| json!({}));

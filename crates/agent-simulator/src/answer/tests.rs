@@ -178,10 +178,7 @@ fn a_stop_sequence_ends_the_answer() {
         Block::Text("never".into()),
     ];
     let stopped = answer(blocks, json!({ "stop_sequences": ["END", "STOP"] })).to_json();
-    assert_eq!(
-        stopped["content"],
-        json!([{ "type": "text", "text": "one ", "citations": null }])
-    );
+    assert_eq!(stopped["content"], json!([{ "type": "text", "text": "one " }]));
     assert_eq!(
         (&stopped["stop_reason"], &stopped["stop_sequence"]),
         (&json!("stop_sequence"), &json!("STOP"))

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,6 +52,8 @@ pub(crate) struct Shape {
     pub(crate) request_id: String,
     pub(crate) reset: ResetSwitch,
     pub(crate) stop: CancellationToken,
+    /// Held until the body is sent or given up; see [`Simulator::answers_in_flight`](super::Simulator::answers_in_flight).
+    pub(crate) _answering: Arc<()>,
 }
 
 /// The document as a body, with the fault's damage.

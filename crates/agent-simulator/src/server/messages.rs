@@ -1,5 +1,7 @@
 //! `POST /v1/messages`: from a body to an answer or a fault.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::Value;
@@ -121,6 +123,7 @@ impl Call<'_> {
             request_id: self.request_id,
             reset: self.reset,
             stop: self.state.stop.clone(),
+            _answering: Arc::clone(&self.state.answering),
         };
         let body = if stream {
             let events = Events::new(answer, self.random.clone());

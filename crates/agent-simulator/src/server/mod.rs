@@ -51,6 +51,8 @@ pub(crate) struct State {
     pub(crate) stop: CancellationToken,
     /// Connections that are open.
     pub(crate) open: AtomicUsize,
+    /// One beyond the answers that are not yet sent to the end: each holds a clone.
+    pub(crate) answering: Arc<()>,
 }
 
 /// A running simulator. [`stop`](Self::stop) ends it in order; dropping it ends it, and every connection, at once.
@@ -84,6 +86,7 @@ impl Simulator {
             limiter: RateLimiter::new(config.rate_limits, Instant::now()),
             stop: CancellationToken::new(),
             open: AtomicUsize::new(0),
+            answering: Arc::new(()),
             config,
         });
         let mut task = JoinSet::new();
@@ -109,6 +112,11 @@ impl Simulator {
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.state.open.load(Ordering::Relaxed)
+    }
+
+    /// How many answers are being sent: neither at their end nor given up by whoever asked.
+    pub fn answers_in_flight(&self) -> usize {
+        Arc::strong_count(&self.state.answering) - 1
     }
 
     /// Stops listening, gives answers in flight a moment to end, and returns when every connection is closed.

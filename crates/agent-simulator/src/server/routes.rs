@@ -1,5 +1,6 @@
 //! Which path is answered by what, and the headers that every answer has.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -70,6 +71,7 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Broken> {
     let ordinal = state.arrivals.fetch_add(1, Ordering::Relaxed);
+    let _answering = Arc::clone(&state.answering);
     let (parts, body) = request.into_parts();
     let body = read(body).await;
     state

@@ -214,3 +214,21 @@ async fn a_retry_after_a_fault_gets_the_step_that_the_fault_broke() {
     );
     assert_eq!(running.post(&hello(false)).await.status, 400);
 }
+
+#[tokio::test]
+async fn an_answer_is_in_flight_until_its_client_goes() {
+    let running = with_faults(&["pings"]).await;
+    assert_eq!(running.simulator.answers_in_flight(), 0);
+    let hello = hello(true);
+    let asking = running.post(&hello);
+    // It never ends by itself; dropping the request closes its connection.
+    assert!(tokio::time::timeout(A_MOMENT, asking).await.is_err());
+    let begun = Instant::now();
+    while running.simulator.answers_in_flight() > 0 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "still answering nobody"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
