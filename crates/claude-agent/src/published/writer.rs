@@ -17,7 +17,15 @@ use super::{FORMAT, MAX_FILE_BYTES, Published, Writer};
 pub(crate) const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Series that change though nobody works: how the process sees itself.
-const UPKEEP: &[&str] = &["system.", "process.", "runtime.", "memory.", "cleanup.", "metrics.", "resources."];
+const UPKEEP: &[&str] = &[
+    "system.",
+    "process.",
+    "runtime.",
+    "memory.",
+    "cleanup.",
+    "metrics.",
+    "resources.",
+];
 
 /// The first time, soon enough that `top` shows a run that was just started.
 const FIRST: Duration = Duration::from_millis(300);
@@ -267,7 +275,9 @@ mod tests {
             tokio::task::yield_now().await;
             std::thread::sleep(Duration::from_millis(1));
         }
-        let bytes = Folder::open(data).unwrap()?.read(&Name::Figures(std::process::id()));
+        let bytes = Folder::open(data)
+            .unwrap()?
+            .read(&Name::Figures(std::process::id()));
         let read: Published = serde_json::from_slice(&bytes.ok()?).unwrap();
         let found = read.snapshot.series.iter().find(|one| one.name == "x");
         found.map(|one| one.value)
