@@ -5,21 +5,26 @@
 mod models;
 mod operation;
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use agent_performance::metrics::{Counter, Gauge, MetricUnit, MetricsCollector, NO_TAGS};
+use http::HeaderMap;
 use url::Url;
 
 use super::rate_limits::RateLimits;
 use crate::error::ClaudeError;
 use models::Models;
-pub(super) use operation::Operation;
+pub use operation::Operation;
 
 /// What is asked of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RequestKind {
+pub enum RequestKind {
+    /// A message, whole or as a stream.
     Messages,
+    /// The size of a prompt.
     CountTokens,
+    /// The list of models, or one of them.
     Models,
 }
 
@@ -59,8 +64,11 @@ impl Outcome {
     }
 }
 
-/// Where one client records.
-pub(super) struct Meter {
+/// What the replies' headers tell of the limits begin with.
+const LIMIT_HEADER: &str = "anthropic-ratelimit-";
+
+/// Where whoever sends requests to one API records them.
+pub struct Meter {
     collector: MetricsCollector,
     /// By kind and outcome, in the order of their `ALL`.
     requests: [[Counter; 3]; 3],
@@ -71,7 +79,8 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(collector: &MetricsCollector, base_url: &Url) -> Arc<Self> {
+    /// For the API at `base_url`. Its handles are found here, once.
+    pub fn new(collector: &MetricsCollector, base_url: &Url) -> Arc<Self> {
         let requests = RequestKind::ALL.map(|kind| {
             Outcome::ALL.map(|outcome| {
                 let tags = [("endpoint", kind.label()), ("outcome", outcome.label())];
@@ -113,16 +122,38 @@ impl Meter {
             ("input_tokens", limits.input_tokens),
             ("output_tokens", limits.output_tokens),
         ];
-        for ((limit, told), gauge) in told.into_iter().zip(&self.limits) {
+        for (index, (limit, told)) in told.into_iter().enumerate() {
             if let Some(remaining) = told.and_then(|told| told.remaining) {
-                gauge
-                    .get_or_init(|| {
-                        let (name, unit) = ("claude.rate_limit_remaining", MetricUnit::Count);
-                        self.collector.gauge(name, unit, &[("limit", limit)])
-                    })
-                    .set(remaining as f64);
+                self.limit(index, limit, remaining);
             }
         }
+    }
+
+    /// The same, of a reply that nobody reads further.
+    pub fn limits_in(&self, headers: &HeaderMap) {
+        for (name, value) in headers {
+            let Some(what) = name.as_str().strip_prefix(LIMIT_HEADER) else {
+                continue;
+            };
+            let (index, limit) = match what {
+                "requests-remaining" => (0, "requests"),
+                "tokens-remaining" => (1, "tokens"),
+                "input-tokens-remaining" => (2, "input_tokens"),
+                "output-tokens-remaining" => (3, "output_tokens"),
+                _ => continue,
+            };
+            if let Some(remaining) = value.to_str().ok().and_then(|text| text.parse().ok()) {
+                self.limit(index, limit, remaining);
+            }
+        }
+    }
+
+    fn limit(&self, index: usize, limit: &str, remaining: u64) {
+        let gauge = self.limits[index].get_or_init(|| {
+            let (name, unit) = ("claude.rate_limit_remaining", MetricUnit::Count);
+            self.collector.gauge(name, unit, &[("limit", limit)])
+        });
+        gauge.set(remaining as f64);
     }
 
     fn ended(&self, kind: RequestKind, error_type: Option<&'static str>) {
@@ -136,5 +167,11 @@ impl Meter {
             let tags = [("endpoint", kind.label()), ("error.type", error_type)];
             self.collector.increment("claude.errors", &tags, 1);
         }
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter").finish_non_exhaustive()
     }
 }

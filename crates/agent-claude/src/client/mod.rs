@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use calls::Answer;
 pub use config::{ClaudeConfig, Timeouts};
+pub use measure::{Meter, Operation, RequestKind};
 pub use rate_limits::{RateLimit, RateLimits};
 pub use stream::MessageStream;
 
@@ -40,7 +41,6 @@ use crate::error::ClaudeResult;
 use crate::retry::breaker::CircuitBreaker;
 use crate::retry::budget::RetryBudget;
 use concurrency::Concurrency;
-use measure::{Meter, Operation, RequestKind};
 use request::Endpoint;
 
 /// A client of the Messages API. Clones are cheap and share connections, retry budget, circuit breaker, concurrency

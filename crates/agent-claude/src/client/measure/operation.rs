@@ -1,5 +1,6 @@
 //! One request from its beginning to its end, retries included.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::stream::StreamEvent;
 
 /// Records one request, once, whatever ends it; dropped before its end, it was cancelled. Without a meter, nothing.
 #[derive(Default)]
-pub(in super::super) struct Operation(Option<Box<UnderWay>>);
+pub struct Operation(Option<Box<UnderWay>>);
 
 struct UnderWay {
     meter: Arc<Meter>,
@@ -39,7 +40,8 @@ struct Tokens {
 }
 
 impl Operation {
-    pub(in super::super) fn begin(meter: Option<&Arc<Meter>>, kind: RequestKind, model: &str) -> Self {
+    /// Begins now. `model` is the one asked for; empty where none is.
+    pub fn begin(meter: Option<&Arc<Meter>>, kind: RequestKind, model: &str) -> Self {
         Operation(meter.map(|meter| {
             Box::new(UnderWay {
                 begun: Instant::now(),
@@ -64,14 +66,47 @@ impl Operation {
 
     /// Takes the whole answer.
     pub(in super::super) fn answered(&mut self, message: &Message) {
+        self.answered_by(&message.model, &message.usage);
+    }
+
+    /// Takes the beginning of a streamed answer: who answers, and what is told of the usage before anything is written.
+    pub fn began(&mut self, model: &str, usage: &Usage) {
         if let Some(under_way) = &mut self.0 {
-            under_way.answer_of(&message.model);
-            under_way.tokens.told(&message.usage);
+            under_way.began(model, usage);
         }
     }
 
-    pub(in super::super) fn succeeded(&mut self) {
+    /// Takes a piece of a streamed answer's content as having come now.
+    #[inline]
+    pub fn piece(&mut self) {
+        if let Some(under_way) = &mut self.0 {
+            under_way.chunk();
+        }
+    }
+
+    /// Takes totals so far; what they leave out stays.
+    pub fn used(&mut self, usage: &Usage) {
+        if let Some(under_way) = &mut self.0 {
+            under_way.tokens.told(usage);
+        }
+    }
+
+    /// Takes a whole answer.
+    pub fn answered_by(&mut self, model: &str, usage: &Usage) {
+        if let Some(under_way) = &mut self.0 {
+            under_way.answer_of(model);
+            under_way.tokens.told(usage);
+        }
+    }
+
+    /// Ends: the answer is whole.
+    pub fn succeeded(&mut self) {
         self.end(None);
+    }
+
+    /// Ends with a failure of this type, from a closed set.
+    pub fn failed_with(&mut self, error_type: &'static str) {
+        self.end(Some(error_type));
     }
 
     pub(in super::super) fn failed(&mut self, error: &ClaudeError) {
@@ -92,6 +127,12 @@ impl Operation {
     }
 }
 
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Operation").field(&self.0.is_some()).finish()
+    }
+}
+
 impl Drop for Operation {
     fn drop(&mut self) {
         self.end(Some(ClaudeError::CANCELLED_TYPE));
@@ -102,12 +143,7 @@ impl UnderWay {
     fn saw(&mut self, event: &StreamEvent) {
         match event {
             StreamEvent::ContentBlockDelta { .. } => self.chunk(),
-            StreamEvent::MessageStart { message } => {
-                self.answer_of(&message.model);
-                self.tokens.told(&message.usage);
-                // Said before anything is written: no count of what an answer that breaks off has cost.
-                self.tokens.output = None;
-            }
+            StreamEvent::MessageStart { message } => self.began(&message.model, &message.usage),
             StreamEvent::MessageDelta(delta) => {
                 if let Some(usage) = &delta.usage {
                     self.tokens.told(usage);
@@ -115,6 +151,13 @@ impl UnderWay {
             }
             _ => {}
         }
+    }
+
+    fn began(&mut self, model: &str, usage: &Usage) {
+        self.answer_of(model);
+        self.tokens.told(usage);
+        // Said before anything is written: no count of what an answer that breaks off has cost.
+        self.tokens.output = None;
     }
 
     /// The hot one: two clock readings and one sample, no allocation.
