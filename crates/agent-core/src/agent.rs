@@ -1,6 +1,6 @@
 //! The agent: finished parts put together, from which sessions are started.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agent_claude::client::ClaudeClient;
@@ -11,10 +11,10 @@ use agent_security::permission::Policy;
 use agent_security::redact::Redactor;
 
 use crate::instruments::Instruments;
-use crate::session::{SessionId, SessionStore, StoreError};
+use crate::session::{NewSession, SessionId, SessionStore, StoreError};
 use crate::session_handle::Session;
 use crate::tools::ToolRegistry;
-use crate::workspace::WorkspaceError;
+use crate::workspace::{Workspace, WorkspaceError};
 
 /// Tokens of the window where neither the settings nor the model list tell: the smallest window of any model in use.
 const DEFAULT_CONTEXT_WINDOW: u64 = 200_000;
@@ -131,6 +131,24 @@ impl Agent {
         Self {
             parts: Arc::new(AgentParts { instruments, ..parts }),
         }
+    }
+
+    /// Stores a session without a prompt, in a folder that the agent can work in, for those who have to name the session
+    /// before there is something to do. Without a title it gets one from its first prompt.
+    ///
+    /// # Errors
+    /// [`AgentError`]; nothing was stored.
+    pub async fn create_session(
+        &self,
+        workspace: &Path,
+        title: Option<String>,
+    ) -> Result<SessionId, AgentError> {
+        let new = NewSession {
+            workspace: Workspace::open(workspace)?.root().to_owned(),
+            model: self.parts.settings.model.clone(),
+            title: title.map(|title| self.parts.redactor.redact(&title).into_owned()),
+        };
+        Ok(self.parts.store.create(new).await?)
     }
 
     /// Opens a session: its workspace, its project instructions and, when it is resumed, its messages. Nothing is sent

@@ -9,11 +9,12 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// One thing that happened in a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum AgentEvent {
     /// The run begins; always the first event.
@@ -173,7 +174,7 @@ pub enum AgentEvent {
 }
 
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finished {
     /// The outcome; it decides the exit code.
     pub outcome: Outcome,
@@ -194,7 +195,7 @@ pub struct Finished {
 }
 
 /// How a run ended, in one word. Each has its own exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The model ended its turn and nothing that it wanted to do was refused.
@@ -241,7 +242,7 @@ impl fmt::Display for Outcome {
 }
 
 /// Why a run did not end as `done`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorReport {
     /// For programs.
     pub kind: ErrorKind,
@@ -252,7 +253,7 @@ pub struct ErrorReport {
 }
 
 /// The closed set of reasons in an [`ErrorReport`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// No key, or a key that the API does not take.
@@ -300,7 +301,7 @@ pub enum ErrorKind {
 }
 
 /// Names one approval of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ApprovalId(pub u64);
 
@@ -311,7 +312,7 @@ impl fmt::Display for ApprovalId {
 }
 
 /// What a person decides about a tool call. JSON: `{"decision": "deny", "reason": "…"}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "decision", rename_all = "snake_case")]
 pub enum ApprovalAnswer {
     /// Run it, and ask again the next time.
@@ -326,7 +327,7 @@ pub enum ApprovalAnswer {
 }
 
 /// Who resolved an approval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ResolvedBy {
     /// A person answered.
@@ -340,7 +341,7 @@ pub enum ResolvedBy {
 }
 
 /// One step of the model's plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlanItem {
     /// What is to be done.
     pub step: String,
@@ -349,7 +350,7 @@ pub struct PlanItem {
 }
 
 /// How far a step of the plan is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlanStatus {
     /// Not begun.
@@ -361,7 +362,7 @@ pub enum PlanStatus {
 }
 
 /// Tokens summed over requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsageTotals {
     /// Uncached prompt tokens.
     pub input_tokens: u64,

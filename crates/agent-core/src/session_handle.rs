@@ -107,6 +107,17 @@ impl Session {
         self.inner.resumed
     }
 
+    /// What a person allowed for the rest of the session, so far.
+    pub fn grants(&self) -> Grants {
+        self.inner.surroundings.grants.borrow().clone()
+    }
+
+    /// Goes on with what a person allowed while this session was open before, for a program that closes a session
+    /// between two runs although the person is still the same.
+    pub fn allow_again(&self, grants: Grants) {
+        self.inner.surroundings.grants.send_replace(grants);
+    }
+
     /// Gives the agent something to do. The run is a task of the agent's lifecycle: it goes on while its events are
     /// read, and ends by itself, by [`TurnControl::cancel`], by its limits, or with the program.
     ///
@@ -312,19 +323,37 @@ impl Run {
         prompt: &str,
     ) -> Result<&'a mut Conversation, StoreError> {
         match slot {
-            Some(conversation) => Ok(conversation),
+            Some(conversation) => {
+                if conversation.history().entries().is_empty() {
+                    self.name_untitled(conversation.id(), prompt).await?;
+                }
+                Ok(conversation)
+            }
             None => {
                 let Surroundings { workspace, .. } = &self.session.surroundings;
                 let parts = &self.session.parts;
                 let new = NewSession {
                     workspace: workspace.root().to_owned(),
                     model: parts.settings.model.clone(),
-                    title: Some(title::from_prompt(&parts.redactor.redact(prompt))),
+                    title: Some(self.title(prompt)),
                 };
                 let bytes = self.session.surroundings.bytes();
                 Ok(slot.insert(Conversation::create(&parts.store, new, bytes).await?))
             }
         }
+    }
+
+    /// A session that was stored before its first prompt may have no title yet.
+    async fn name_untitled(&self, id: SessionId, prompt: &str) -> Result<(), StoreError> {
+        let store = &self.session.parts.store;
+        match store.get(&id).await?.title.is_empty() {
+            true => store.rename(&id, &self.title(prompt)).await,
+            false => Ok(()),
+        }
+    }
+
+    fn title(&self, prompt: &str) -> String {
+        title::from_prompt(&self.session.parts.redactor.redact(prompt))
     }
 
     async fn introduce(&self, conversation: &Conversation) {

@@ -109,6 +109,11 @@ pub(super) fn create(path: &Path) -> Result<(), StoreError> {
     fill().map_err(|error| Fault::from(error).at(path, "creating"))
 }
 
+/// The version that is there already: a page is written, nothing changes.
+pub(super) fn write_version(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!("PRAGMA user_version = {SCHEMA_VERSION}"))
+}
+
 /// Reads enough to know that the file is ours, whole at its top, and of a version that we understand.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let read = || -> Result<(i64, i64, i64), Fault> {

@@ -95,6 +95,12 @@ impl SessionStore {
         &self.inner.path
     }
 
+    /// Writes to the file, without changing what is in it, and returns when that is on the disk: the same way that a
+    /// message takes, so that it fails where a message would.
+    pub async fn check_writable(&self) -> Result<(), StoreError> {
+        self.write(|c| Ok(schema::write_version(c)?)).await
+    }
+
     /// Finishes what waits, closes the file and gives up all sessions. Calls after it get [`StoreError::Closed`].
     pub async fn close(&self) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);

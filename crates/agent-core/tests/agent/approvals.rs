@@ -114,6 +114,20 @@ async fn a_yes_for_the_session_answers_the_same_question_everywhere() {
         .unwrap();
     collect_rest(seen, handle).await;
     assert_eq!(fixture.log.lock().len(), 4);
+
+    // Nor does the same session when it is opened again by a program that carries over what was allowed.
+    let grants = session.grants();
+    drop(session);
+    fixture.server.script([
+        answer([change("t5", "d")], "tool_use"),
+        answer([text("ok")], "end_turn"),
+    ]);
+    let again = fixture.resume(fixture.only_session().await).await;
+    assert!(again.grants().is_empty(), "nothing of it is stored");
+    again.allow_again(grants);
+    let ran = collect(again.run("once more", limits())).await;
+    assert_eq!(ran.count(|event| asked(event).is_some()), 0);
+    assert_eq!(fixture.log.lock().len(), 5);
 }
 
 #[tokio::test]

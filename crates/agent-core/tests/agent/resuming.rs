@@ -152,3 +152,33 @@ async fn when_the_store_fails_in_the_middle_no_tool_runs_for_an_answer_that_is_n
         1
     );
 }
+
+#[tokio::test]
+async fn a_session_stored_before_its_first_prompt_gets_its_title_from_it() {
+    let fixture = Fixture::new([answer([text("ok")], "end_turn")]).await;
+    let agent = fixture.agent();
+    let id = agent.create_session(&fixture.workspace(), None).await.unwrap();
+    let titled = agent
+        .create_session(&fixture.workspace(), Some("mine".into()))
+        .await
+        .unwrap();
+    let session = fixture.resume(id).await;
+    let ran = collect(session.run("count the files\nplease", limits())).await;
+    assert!(matches!(
+        &ran.events[0],
+        AgentEvent::SessionStarted { resumed: false, .. }
+    ));
+    let title = |id| {
+        let store = fixture.parts.store.clone();
+        async move { store.get(&id).await.unwrap().title }
+    };
+    assert_eq!(title(id).await, "count the files");
+    fixture.server.script([answer([text("ok")], "end_turn")]);
+    drop(collect(fixture.resume(titled).await.run("something else", limits())).await);
+    assert_eq!(title(titled).await, "mine");
+    let missing = fixture.workspace().join("missing");
+    assert!(matches!(
+        agent.create_session(&missing, None).await,
+        Err(AgentError::Workspace(_))
+    ));
+}

@@ -439,3 +439,19 @@ async fn deleted_text_leaves_the_disk() {
     }
     assert_eq!(store.load_context(&kept).await.expect("loads").messages.len(), 30);
 }
+
+#[tokio::test]
+async fn looking_whether_the_store_is_writable_really_writes_and_changes_nothing() {
+    let temp = TempStore::new();
+    let store = temp.open();
+    let id = make(&store, "t").await;
+    let before = store.get(&id).await.expect("there");
+    let log = temp.path().with_extension("db-wal");
+    let size = || std::fs::metadata(&log).map_or(0, |log| log.len());
+    let first = size();
+    store.check_writable().await.expect("writable");
+    assert!(size() > first, "{first} bytes before and after");
+    assert_eq!(store.get(&id).await.expect("there"), before);
+    store.close().await.expect("closes");
+    assert_eq!(store.check_writable().await.expect_err("closed").kind(), "closed");
+}
