@@ -1,0 +1,32 @@
+//! Every HTTP surface of the agent: the Messages API gateway under `/v1`, the agent API and the operations endpoints.
+//!
+//! A request goes through one pipeline before any handler sees it: [`server`] accepts the connection and holds its
+//! limits, [`pipeline`] judges the request (who asks, from where, how often, how large), [`routes`] is the one table of
+//! what there is. Handlers get a [`pipeline::Context`] and a bounded body, and give an [`answer`] or a refusal; what a
+//! refusal looks like on the wire is decided in one place.
+//!
+//! No rule of the product lives here: what a turn does is `agent-core`'s, what a key or a limit is `agent-security`'s.
+
+mod answer;
+mod api;
+mod openapi;
+mod operations;
+mod parts;
+mod pipeline;
+mod relay;
+mod routes;
+mod seam;
+mod server;
+
+pub use parts::ConfigurationView;
+pub use parts::Credentials;
+pub use parts::GatewayLimits;
+pub use parts::GatewayParts;
+pub use parts::GatewaySettings;
+pub use parts::TlsFiles;
+pub use parts::Upstream;
+pub use parts::UpstreamTimeouts;
+pub use server::Addresses;
+pub use server::BindError;
+pub use server::DrainReport;
+pub use server::Gateway;

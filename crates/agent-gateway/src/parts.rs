@@ -1,0 +1,141 @@
+//! What a gateway is put together from: finished parts and narrow values, no configuration.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_claude::pricing::PriceTable;
+use agent_config::Secret;
+use agent_core::session::SessionStore;
+use agent_core::{Agent, RunLimits};
+use agent_performance::cache::ResponseCache;
+use agent_performance::cleanup::Admission;
+use agent_performance::connection_pool::HttpConnectionPool;
+use agent_performance::lifecycle::Lifecycle;
+use agent_performance::memory::ResourceTracker;
+use agent_performance::metrics::MetricsCollector;
+use url::Url;
+
+pub use crate::seam::Credentials;
+
+/// Everything that the gateway serves with.
+pub struct GatewayParts {
+    /// Where it listens and what it allows.
+    pub settings: GatewaySettings,
+    /// Who may call it. With none, everybody who reaches it may, and it then refuses to listen beyond this machine.
+    pub credentials: Credentials,
+    /// The Messages API behind `/v1`.
+    pub upstream: Upstream,
+    /// Runs turns.
+    pub agent: Agent,
+    /// The stored sessions.
+    pub store: SessionStore,
+    /// What one turn may use.
+    pub run_limits: RunLimits,
+    /// What is measured; none where no figures are wanted.
+    pub metrics: Option<MetricsCollector>,
+    /// What is alive.
+    pub tracker: ResourceTracker,
+    /// Answers that may be given again.
+    pub cache: ResponseCache,
+    /// Refuses new work while memory is short.
+    pub admission: Admission,
+    /// What models cost.
+    pub prices: PriceTable,
+    /// The configuration as it may be shown.
+    pub configuration: ConfigurationView,
+    /// Owns every task; its token ends the gateway, its readiness is what `/readyz` tells.
+    pub lifecycle: Lifecycle,
+    /// The version of the program.
+    pub version: &'static str,
+}
+
+/// The values that the gateway takes from the configuration.
+#[derive(Clone, Debug)]
+pub struct GatewaySettings {
+    /// Where to listen. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// A Unix socket to listen on as well.
+    pub unix_socket: Option<PathBuf>,
+    /// Certificate and key; TCP connections are encrypted when they are given, the Unix socket never is.
+    pub tls: Option<TlsFiles>,
+    /// Names that may stand in `Host`, besides this machine's own and the address listened on.
+    pub allowed_hosts: Vec<String>,
+    /// Origins of web pages that may call.
+    pub allowed_origins: Vec<String>,
+    /// Sizes, numbers and times.
+    pub limits: GatewayLimits,
+    /// Whether the gateway's own JSON answers are compressed for clients that ask for it.
+    pub compression: bool,
+    /// Whether the cache may answer `/v1/messages`.
+    pub serve_messages_cache: bool,
+    /// How long requests may take to end after the daemon was asked to stop.
+    pub drain_deadline: Duration,
+}
+
+/// Limits on what clients may send, hold and take.
+#[derive(Clone, Debug)]
+pub struct GatewayLimits {
+    /// Connections open at once, over all listeners; more wait in the system's queue.
+    pub max_connections: usize,
+    /// From accepting a connection, or the first byte of a further request, to the end of the request's head.
+    pub header_read_timeout: Duration,
+    /// How long a request's body may pause.
+    pub body_read_timeout: Duration,
+    /// How long a connection is kept without a request.
+    pub keep_alive_timeout: Duration,
+    /// How long a client may take nothing of what is sent to it.
+    pub write_timeout: Duration,
+    /// Bytes of request bodies in memory at once, over all requests.
+    pub max_buffered_bodies: usize,
+    /// Bytes of one request's body on the gateway's own routes.
+    pub max_request_size: u64,
+    /// Bytes of one request's body under `/v1`.
+    pub max_gateway_request_size: u64,
+    /// Requests a minute that each credential may make under `/v1` and on the agent API; 0 for any number.
+    pub requests_per_minute: u32,
+    /// Requests under `/v1` that are served at once.
+    pub max_concurrent_requests: usize,
+    /// Turns that the agent works on at once.
+    pub max_turns_in_flight: usize,
+}
+
+/// Where certificate and key are, in PEM. They are read again when they change.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The certificate, followed by those that vouch for it.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// The Messages API that requests under `/v1` go to.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Its address; the path is kept as a prefix.
+    pub base_url: Url,
+    /// Put in the place of the client's credential. Without one, requests go without any.
+    pub api_key: Option<Secret>,
+    /// How long it may take.
+    pub timeouts: UpstreamTimeouts,
+    /// The connections to it.
+    pub connections: Arc<HttpConnectionPool>,
+}
+
+/// How long the upstream may take for each step.
+#[derive(Clone, Copy, Debug)]
+pub struct UpstreamTimeouts {
+    /// To an open connection.
+    pub connect: Duration,
+    /// From there to the head of the answer.
+    pub first_byte: Duration,
+    /// Without a byte of the body.
+    pub idle: Duration,
+    /// In all.
+    pub total: Duration,
+}
+
+/// The configuration with the origin of each value, made by whoever read it and already without secrets.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigurationView(pub serde_json::Value);

@@ -1,0 +1,85 @@
+//! Listening, accepting, and the end.
+
+mod accept;
+mod bind;
+mod error;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use agent_performance::lifecycle::Lifecycle;
+
+pub use error::BindError;
+
+use crate::parts::{GatewayParts, GatewaySettings};
+use crate::pipeline::Pipeline;
+
+/// The gateway, bound and not yet serving.
+pub struct Gateway {
+    pipeline: Arc<Pipeline>,
+    settings: GatewaySettings,
+    lifecycle: Lifecycle,
+    listeners: bind::Listeners,
+    addresses: Addresses,
+}
+
+/// Where the gateway listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// With the port that it really got.
+    pub tcp: SocketAddr,
+    /// The Unix socket, where there is one.
+    pub unix: Option<PathBuf>,
+    /// Whether TCP connections are encrypted.
+    pub encrypted: bool,
+}
+
+impl Addresses {
+    /// What a client takes as its base URL.
+    pub fn base_url(&self) -> String {
+        let scheme = if self.encrypted { "https" } else { "http" };
+        format!("{scheme}://{}", self.tcp)
+    }
+}
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DrainReport {
+    /// Connections that were open when the end began and closed by themselves in time.
+    pub finished: usize,
+    /// Connections that were cut at the deadline.
+    pub cut: usize,
+}
+
+impl Gateway {
+    /// Opens every listener. Nothing is accepted before [`serve`](Self::serve).
+    ///
+    /// # Errors
+    /// An address can't be listened on, certificate or key can't be used, or it would be reachable from other machines
+    /// without credentials and TLS.
+    pub async fn bind(parts: GatewayParts) -> Result<Self, BindError> {
+        let listeners = bind::bind(&parts).await?;
+        let addresses = listeners.addresses()?;
+        Ok(Gateway {
+            settings: parts.settings.clone(),
+            lifecycle: parts.lifecycle.clone(),
+            pipeline: Arc::new(Pipeline::new(parts)),
+            listeners,
+            addresses,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Serves until the lifecycle's token is cancelled: then no connection is accepted any more, requests in flight may end
+    /// until the deadline, and what is left is cut.
+    ///
+    /// Dropping the future closes every connection at once.
+    pub async fn serve(self) -> DrainReport {
+        accept::serve(self.pipeline, self.settings, self.lifecycle.token(), self.listeners).await
+    }
+}
