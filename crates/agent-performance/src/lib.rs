@@ -7,6 +7,7 @@
 //! * [`memory`]: pooled buffers and tracked resources.
 //! * [`cleanup`]: giving back what is no longer needed, and answering memory pressure.
 //! * [`cache`]: a bounded cache of complete responses.
+//! * [`shared`]: what several replicas share through Redis or Valkey.
 //!
 //! Nothing here knows of Claude, of tools or of sessions.
 
@@ -17,3 +18,4 @@ pub mod instrumentation;
 pub mod lifecycle;
 pub mod memory;
 pub mod metrics;
+pub mod shared;

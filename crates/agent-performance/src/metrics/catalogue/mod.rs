@@ -11,6 +11,7 @@ mod gen_ai;
 mod markdown;
 mod performance;
 mod resources;
+mod shared;
 mod system;
 
 use super::types::{MetricKind, MetricUnit};
@@ -140,6 +141,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Connections and cache",
         rows: connections::ROWS,
+    },
+    Group {
+        title: "What replicas share",
+        rows: shared::ROWS,
     },
 ];
 
