@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use ::metrics::Label;
 use agent_performance::instrumentation::SystemMetrics;
 use agent_performance::metrics::{
-    Counter, Histogram, ManualClock, MetricUnit, MetricsCollector, MetricsConfig, NO_TAGS, Timing,
+    Counter, FacadeRecorder, Histogram, ManualClock, MetricUnit, MetricsCollector, MetricsConfig, NO_TAGS,
+    Timing, exposition,
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use prometheus_client::metrics::counter::Counter as ClientCounter;
@@ -47,6 +48,7 @@ pub(crate) fn run() {
     histograms();
     by_name();
     straightforward();
+    exposition();
 }
 
 /// Runs `work` on each of `threads` threads at the same time.
@@ -230,6 +232,47 @@ fn straightforward() {
         ratio: b / a,
         need: 10.0..=f64::INFINITY,
         includes: "4,000 timings into one series from its beginning, and its statistics once, for each timing",
+    });
+}
+
+/// A scrape of as many series as there may be: half of them counters, a tenth histograms, the rest gauges.
+fn exposition() {
+    const SERIES: usize = 10_000;
+    let collector = MetricsCollector::new();
+    let recorder = PrometheusBuilder::new()
+        .set_buckets(&BOUNDS)
+        .expect("there are bounds")
+        .build_recorder();
+    let theirs = recorder.handle();
+    let facade = FacadeRecorder::new(collector.clone());
+    let fill = || {
+        for n in 0..SERIES {
+            let n_text = n.to_string();
+            match n % 10 {
+                0 => ::metrics::histogram!("bench_latency_seconds", "model" => "claude-opus-5-5", "n" => n_text)
+                    .record(n as f64 * 0.01),
+                1..=5 => ::metrics::counter!("bench_calls", "model" => "claude-opus-5-5", "n" => n_text)
+                    .increment(n as u64),
+                _ => ::metrics::gauge!("bench_level", "model" => "claude-opus-5-5", "n" => n_text)
+                    .set(n as f64 * 0.25),
+            }
+        }
+    };
+    ::metrics::with_local_recorder(&facade, fill);
+    ::metrics::with_local_recorder(&recorder, fill);
+    let (a, b) = by_turns(
+        || _ = black_box(exposition::prometheus(&collector)),
+        || _ = black_box(theirs.render()),
+    );
+    print(Figure {
+        name: "a scrape of 10,000 series: facade's Prometheus recorder",
+        ours: a * 1e3,
+        baseline: b * 1e3,
+        unit: "ms",
+        ratio: a / b,
+        need: 0.0..=1.0,
+        includes: "the whole text of 5,000 counters, 4,000 gauges and 1,000 histograms with 14 bounds (theirs) or 17 \
+                   (ours) and two tags each, in a fixed order (ours) or none",
     });
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::figures::CgroupFigures;
 use super::files::{Files, value_of};
 
 /// Groups within groups that are looked at; nesting is rarely deeper than six.
@@ -9,18 +10,6 @@ const MOST_LEVELS: usize = 32;
 
 /// The first version says "no limit" as the largest multiple of a page; no machine has half of that.
 const NO_LIMIT: u64 = 1 << 62;
-
-/// The control groups of the process. None where there is no group, no limit or no permission.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CgroupFigures {
-    /// The least memory limit of the group and those around it, in bytes.
-    pub memory_limit: Option<u64>,
-    /// Memory of the group that has that limit (the process' own where none has), in bytes, without file cache that
-    /// can be dropped at once.
-    pub memory_used: Option<u64>,
-    /// The least number of processors allowed, with fractions.
-    pub cpu_limit: Option<f64>,
-}
 
 pub(super) fn read(files: &Files) -> CgroupFigures {
     let Some(groups) = files.text("proc/self/cgroup") else {

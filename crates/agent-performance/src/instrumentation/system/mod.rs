@@ -1,26 +1,39 @@
 //! Figures of the process and the machine.
 //!
 //! On Linux everything of the catalogue's `process.*`, `system.*` and `cgroup.*` rows comes from `/proc`, the control
-//! groups (both versions) and pressure stall information. Other Unix systems tell processor time, disk space and the
-//! limit of open files; Windows none of it. What can't be read is left out, never recorded as zero.
+//! groups (both versions) and pressure stall information. macOS and Windows tell what `sysinfo` knows of them: all but
+//! control groups, stalls and the number of threads. What can't be read is left out, never recorded as zero.
 
+#[cfg(target_os = "linux")]
 mod cgroup;
+#[cfg(any(not(target_os = "linux"), test))]
+mod elsewhere;
+mod figures;
+#[cfg(target_os = "linux")]
 mod files;
-mod process;
+#[cfg(target_os = "linux")]
+mod linux;
 
-pub use cgroup::CgroupFigures;
-pub use process::MemoryFigures;
+#[cfg(all(test, target_os = "linux"))]
+mod comparison;
+
+pub use figures::{CgroupFigures, MemoryFigures};
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use crate::lifecycle::{Lifecycle, TaskHandle};
 use crate::metrics::{MetricUnit, MetricsCollector, NO_TAGS};
+#[cfg(not(target_os = "linux"))]
+use elsewhere::Source;
+use figures::percent;
+#[cfg(all(test, target_os = "linux"))]
 pub(crate) use files::Files;
-use process::{CpuTimes, percent};
+#[cfg(target_os = "linux")]
+use linux::Source;
 
 /// Processor shares are taken over at least this long: the kernel counts in hundredths of a second, and a monitor must
 /// not be the load it watches.
@@ -29,10 +42,14 @@ const SHORTEST_CPU_INTERVAL: Duration = Duration::from_secs(1);
 /// Reads the system; keeps the last reading of processor times, so that shares are of the time between two readings.
 #[derive(Debug)]
 pub struct SystemMetrics {
-    files: Files,
+    source: Source,
     data_directory: PathBuf,
-    last: Option<(Instant, CpuTimes)>,
+    /// When processor times were last read, and what the process had used then.
+    last: Option<(Instant, Option<Duration>)>,
     shares: Shares,
+    /// When the process began, in seconds since 1970. Reckoned once: it would seem to move with each correction of the
+    /// clock.
+    started: Option<f64>,
 }
 
 /// The shares of the last interval, in percent.
@@ -45,15 +62,16 @@ struct Shares {
 impl SystemMetrics {
     /// A reader that reports on the file system of `data_directory`.
     pub fn new(data_directory: &Path) -> Self {
-        Self::with_files(Files::of_the_machine(), data_directory)
+        Self::with_source(Source::new(), data_directory)
     }
 
-    pub(crate) fn with_files(files: Files, data_directory: &Path) -> Self {
+    fn with_source(source: Source, data_directory: &Path) -> Self {
         SystemMetrics {
-            files,
+            source,
             data_directory: data_directory.to_owned(),
             last: None,
             shares: Shares::default(),
+            started: None,
         }
     }
 
@@ -71,7 +89,7 @@ impl SystemMetrics {
 
     /// What is known of the memory of this process and of the limits around it, read now.
     pub fn memory(&self) -> MemoryFigures {
-        process::memory(&self.files)
+        self.source.memory()
     }
 
     /// Reads everything and records it. Takes about a millisecond of reading files that are not on a disk.
@@ -85,8 +103,9 @@ impl SystemMetrics {
         set("system.cpu_usage", MetricUnit::Percentage, self.shares.system);
         set("process.cpu_usage", MetricUnit::Percentage, self.shares.process);
         set("process.cpu.time", MetricUnit::Seconds, cpu_time);
+        set("process.start_time", MetricUnit::Seconds, self.started);
 
-        let machine = process::machine_memory(&self.files);
+        let machine = self.source.machine_memory();
         let used = machine.map(|memory| memory.used as f64);
         let total = machine.map(|memory| memory.total as f64);
         set("system.memory_used", MetricUnit::Bytes, used);
@@ -94,7 +113,7 @@ impl SystemMetrics {
         let usage = machine.map(|memory| percent(memory.used, memory.total));
         set("system.memory_usage", MetricUnit::Percentage, usage);
 
-        let disk = process::disk(&self.data_directory);
+        let disk = self.source.disk(&self.data_directory);
         set(
             "system.disk_used",
             MetricUnit::Bytes,
@@ -103,7 +122,7 @@ impl SystemMetrics {
         let usage = disk.map(|disk| percent(disk.used, disk.total));
         set("system.disk_usage", MetricUnit::Percentage, usage);
 
-        let own = process::own_status(&self.files);
+        let own = self.source.own_status();
         set(
             "process.memory_rss",
             MetricUnit::Bytes,
@@ -119,12 +138,12 @@ impl SystemMetrics {
             MetricUnit::Count,
             own.threads.map(|count| count as f64),
         );
-        let open = process::open_files(&self.files).map(|count| count as f64);
+        let open = self.source.open_files().map(|count| count as f64);
         set("process.open_fds", MetricUnit::Count, open);
-        let most = process::most_open_files().map(|count| count as f64);
+        let most = self.source.most_open_files().map(|count| count as f64);
         set("process.max_fds", MetricUnit::Count, most);
 
-        let group = cgroup::read(&self.files);
+        let group = self.source.cgroup();
         set(
             "cgroup.memory_limit",
             MetricUnit::Bytes,
@@ -138,7 +157,7 @@ impl SystemMetrics {
         set("cgroup.cpu_limit", MetricUnit::Count, group.cpu_limit);
 
         for resource in ["cpu", "memory", "io"] {
-            if let Some(pressure) = process::pressure(&self.files, resource) {
+            if let Some(pressure) = self.source.pressure(resource) {
                 collector
                     .gauge(
                         "system.pressure",
@@ -189,22 +208,29 @@ impl SystemMetrics {
     /// Brings the shares up to date and gives the seconds of processor time of the process.
     fn read_cpu(&mut self) -> Option<f64> {
         let now = Instant::now();
-        let times = CpuTimes::read(&self.files);
-        match &self.last {
+        let used = self.source.process_time();
+        match self.last {
             None => {
-                self.shares.process = times.process_share_since_start(&self.files);
-                self.last = Some((now, times));
+                let age = self.source.age().filter(|&age| age > 0.0);
+                let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok();
+                self.started = since_1970.zip(age).map(|(now, age)| now.as_secs_f64() - age);
+                // When it began it had used nothing.
+                self.shares.process = used.zip(age).map(|(used, age)| used.as_secs_f64() * 100.0 / age);
+                self.shares.system = self.source.system_share();
+                self.last = Some((now, used));
             }
-            Some((before, last)) if now.duration_since(*before) >= SHORTEST_CPU_INTERVAL => {
-                self.shares = Shares {
-                    system: times.system_share_since(last),
-                    process: times.process_share_since(last, now.duration_since(*before)),
-                };
-                self.last = Some((now, times));
+            Some((before, used_before)) if now.duration_since(before) >= SHORTEST_CPU_INTERVAL => {
+                let used = used
+                    .zip(used_before)
+                    .map(|(used, before)| used.saturating_sub(before));
+                let time = now.duration_since(before).as_secs_f64();
+                self.shares.process = used.map(|used| used.as_secs_f64() * 100.0 / time);
+                self.shares.system = self.source.system_share();
+                self.last = Some((now, self.source.process_time()));
             }
             Some(_) => {}
         }
-        times.process.map(|time| time.as_secs_f64())
+        used.map(|time| time.as_secs_f64())
     }
 }
 
@@ -215,8 +241,13 @@ fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(0.9 + 0.1 * (random as f64 / u64::MAX as f64))
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 impl SystemMetrics {
+    /// A reader of prepared files.
+    pub(crate) fn with_files(files: Files, data_directory: &Path) -> Self {
+        Self::with_source(Source::with_files(files), data_directory)
+    }
+
     /// Makes the last reading older.
     pub(crate) fn pretend_longer_ago(&mut self, by: Duration) {
         if let Some((at, _)) = &mut self.last {

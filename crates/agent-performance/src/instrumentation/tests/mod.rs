@@ -2,4 +2,5 @@
 
 mod guard;
 mod runtime;
+#[cfg(target_os = "linux")]
 mod system;

@@ -176,6 +176,9 @@ fn this_machine_tells_its_figures() {
     assert!(known("process.open_fds") >= 3.0);
     assert!(known("process.max_fds") >= known("process.open_fds"));
     assert!(known("process.cpu_usage") >= 0.0);
+    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    let age = now.expect("after 1970").as_secs_f64() - known("process.start_time");
+    assert!((-1.0..3600.0).contains(&age), "{age}");
     assert!((0.0..=100.0).contains(&known("system.memory_usage")));
     assert!((0.0..=100.0).contains(&known("system.disk_usage")));
     assert!(known("system.disk_used") > 0.0);

@@ -36,7 +36,7 @@ pub(super) const ROWS: &[Declaration] = &[
     Declaration::gauge(
         "system.disk_usage",
         MetricUnit::Percentage,
-        "Used share of the file system that holds the data directory",
+        "Used share of the file system that holds the data directory, without what is kept for root",
         &[],
     ),
     Declaration::gauge(
@@ -103,6 +103,12 @@ pub(super) const ROWS: &[Declaration] = &[
         "process.cpu.time",
         MetricUnit::Seconds,
         "Processor time that the process used since its start",
+        &[],
+    ),
+    Declaration::gauge(
+        "process.start_time",
+        MetricUnit::Seconds,
+        "When the process began, since the beginning of 1970",
         &[],
     ),
 ];
