@@ -92,6 +92,13 @@ impl SystemMetrics {
         self.source.memory()
     }
 
+    /// The process's share of one processor since the last reading at least a second ago, in percent; since its start at
+    /// the first reading.
+    pub fn cpu_share(&mut self) -> Option<f64> {
+        self.read_cpu();
+        self.shares.process
+    }
+
     /// Reads everything and records it. Takes about a millisecond of reading files that are not on a disk.
     pub fn collect(&mut self, collector: &MetricsCollector) {
         let set = |name: &str, unit, value: Option<f64>| {

@@ -8,6 +8,7 @@ mod bounds;
 mod claude;
 mod connections;
 mod gen_ai;
+mod health;
 mod markdown;
 mod performance;
 mod resources;
@@ -137,6 +138,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Memory, resources and cleanup",
         rows: resources::ROWS,
+    },
+    Group {
+        title: "Health",
+        rows: health::ROWS,
     },
     Group {
         title: "Connections and cache",
