@@ -9,6 +9,7 @@
 
 mod answer;
 mod api;
+mod input;
 mod openapi;
 mod operations;
 mod parts;
@@ -18,6 +19,7 @@ mod routes;
 mod seam;
 mod server;
 
+pub use operations::LogBuffer;
 pub use parts::ConfigurationView;
 pub use parts::Credentials;
 pub use parts::GatewayLimits;
@@ -26,6 +28,7 @@ pub use parts::GatewaySettings;
 pub use parts::TlsFiles;
 pub use parts::Upstream;
 pub use parts::UpstreamTimeouts;
+pub use relay::InvalidUpstream;
 pub use server::Addresses;
 pub use server::BindError;
 pub use server::DrainReport;

@@ -25,7 +25,7 @@ use crate::answer::{Answer, AnswerBody, Refusal, RequestId};
 use crate::api::AgentApi;
 use crate::operations::Operations;
 use crate::parts::GatewayParts;
-use crate::relay::Relay;
+use crate::relay::{InvalidUpstream, Relay};
 use crate::routes::{Route, Target};
 
 /// The name under which each answer tells its request's id, as the Messages API does.
@@ -40,14 +40,14 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(crate) fn new(parts: GatewayParts) -> Self {
+    pub(crate) fn new(parts: GatewayParts) -> Result<Self, InvalidUpstream> {
         let parts = Arc::new(parts);
-        Pipeline {
+        Ok(Pipeline {
             judge: judge::Judge::new(&parts),
-            relay: Relay::new(&parts),
+            relay: Relay::new(&parts)?,
             api: AgentApi::new(&parts),
             operations: Operations::new(&parts),
-        }
+        })
     }
 
     /// Answers `request`. Dropping the future gives the request up.

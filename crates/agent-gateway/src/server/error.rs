@@ -2,9 +2,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::relay::InvalidUpstream;
+
 /// Why the gateway can't listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
+    /// The upstream can't be asked anything.
+    #[error(transparent)]
+    Upstream(#[from] InvalidUpstream),
     /// The TCP address can't be listened on.
     #[error("can't listen on {address}: {source}; is another daemon running? set server.listen to a free address")]
     Address {

@@ -64,7 +64,7 @@ impl Gateway {
         Ok(Gateway {
             settings: parts.settings.clone(),
             lifecycle: parts.lifecycle.clone(),
-            pipeline: Arc::new(Pipeline::new(parts)),
+            pipeline: Arc::new(Pipeline::new(parts)?),
             listeners,
             addresses,
         })

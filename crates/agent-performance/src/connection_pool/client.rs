@@ -20,6 +20,7 @@ use super::body::{Place, PooledBody};
 use super::connector::{ConnectError, Connector, wanted};
 use super::origin::Origin;
 use super::proxy::authorization;
+use super::request_body::RequestBody;
 use super::stats::{ConnectionUses, Counters};
 use super::tls::Tls;
 use super::{ConnectFailure, ConnectionPoolConfig, PoolError, SendError};
@@ -34,7 +35,7 @@ const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Sends requests to one origin. Shared by everyone who asked the pool for that origin.
 pub struct HttpClient {
     origin: Origin,
-    client: Client<Connector, Full<Bytes>>,
+    client: Client<Connector, RequestBody>,
     places: Arc<Semaphore>,
     limit: usize,
     waiting: AtomicUsize,
@@ -128,7 +129,19 @@ impl HttpClient {
     /// See [`SendError`]. A connection of `connect` longer than the pool's `connection_timeout` is cut to that.
     pub async fn send_within(
         &self,
-        mut request: Request<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
+        limits: SendLimits,
+    ) -> Result<Response<PooledBody>, SendError> {
+        self.send_body(request.map(RequestBody::from), limits).await
+    }
+
+    /// The same with any body. Of a streamed one, `limits.head` includes the time to send it.
+    ///
+    /// # Errors
+    /// As there; what the body itself failed with is the source of [`SendError::Broken`].
+    pub async fn send_body(
+        &self,
+        mut request: Request<RequestBody>,
         limits: SendLimits,
     ) -> Result<Response<PooledBody>, SendError> {
         if Origin::of(request.uri()).as_ref() != Ok(&self.origin) {

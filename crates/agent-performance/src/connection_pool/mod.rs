@@ -16,6 +16,7 @@ mod metrics;
 mod origin;
 mod pool;
 mod proxy;
+mod request_body;
 mod stats;
 mod tls;
 
@@ -28,6 +29,7 @@ pub use config::ConnectionPoolConfig;
 pub use error::{ConnectFailure, PoolError, SendError};
 pub use pool::HttpConnectionPool;
 pub use proxy::{ProxyError, ProxySettings};
+pub use request_body::RequestBody;
 pub use stats::ConnectionPoolStats;
 
 // Those who write code against this module look for the cache here, too.
