@@ -51,8 +51,8 @@ impl PooledBuffer {
         }
     }
 
-    /// An empty buffer that no pool knows of.
-    pub(super) fn homeless() -> Self {
+    /// An empty buffer that no pool knows of, for code that works with either; it begins without capacity.
+    pub fn detached() -> Self {
         PooledBuffer {
             buffer: BytesMut::new(),
             home: None,

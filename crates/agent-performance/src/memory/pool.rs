@@ -125,7 +125,7 @@ impl MemoryPool {
     /// by what is really written to it.
     pub fn get_buffer(&self, min_size: usize) -> PooledBuffer {
         let Some((shelf, capacity)) = class::for_request(min_size) else {
-            return PooledBuffer::homeless();
+            return PooledBuffer::detached();
         };
         if let Some(buffer) = self.idle(shelf) {
             return buffer;

@@ -89,6 +89,7 @@ pub(super) struct Performance {
     /// None when the configuration wants no figures.
     metrics: Option<MetricsCollector>,
     tracker: ResourceTracker,
+    pool: Arc<MemoryPool>,
     connections: Arc<HttpConnectionPool>,
     cache: ResponseCache,
     messages: Messages,
@@ -124,7 +125,7 @@ impl Performance {
         }));
         let data = config.deployment.data_directory.clone();
         let cleanup = Arc::new(ResourceCleanupManager::with_config(
-            pool,
+            Arc::clone(&pool),
             // Without figures wanted the manager's own go nowhere.
             Arc::new(metrics.clone().unwrap_or_default()),
             CleanupConfig {
@@ -141,6 +142,7 @@ impl Performance {
             publisher: None,
             metrics,
             tracker,
+            pool,
             connections,
             cache,
             messages: if config.performance.cache_messages {
@@ -183,7 +185,9 @@ impl Performance {
 
     /// Where the programs that tools start are written down, so that the next start ends those that a crash leaves.
     pub(super) fn children(&self) -> Children {
-        let children = Children::default().with_tracker(&self.tracker);
+        let children = Children::default()
+            .with_tracker(&self.tracker)
+            .with_buffers(&self.pool);
         #[cfg(target_os = "linux")]
         match agent_performance::cleanup::ChildLedger::open(&self.data) {
             Ok(ledger) => return children.with_ledger(ledger),
