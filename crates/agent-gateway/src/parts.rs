@@ -15,8 +15,10 @@ use agent_performance::connection_pool::HttpConnectionPool;
 use agent_performance::lifecycle::Lifecycle;
 use agent_performance::memory::ResourceTracker;
 use agent_performance::metrics::MetricsCollector;
+use agent_performance::shared::Shared;
 use url::Url;
 
+use crate::operations::LogBuffer;
 pub use crate::seam::Credentials;
 
 /// Everything that the gateway serves with.
@@ -43,8 +45,12 @@ pub struct GatewayParts {
     pub admission: Admission,
     /// What models cost.
     pub prices: PriceTable,
+    /// What replicas share; none for one that is alone.
+    pub shared: Option<Shared>,
     /// The configuration as it may be shown.
     pub configuration: ConfigurationView,
+    /// The latest lines of the log. The subscriber fills it through [`LogBuffer::layer`].
+    pub logs: LogBuffer,
     /// Owns every task; its token ends the gateway, its readiness is what `/readyz` tells.
     pub lifecycle: Lifecycle,
     /// The version of the program.
