@@ -16,12 +16,10 @@ mod parts;
 mod pipeline;
 mod relay;
 mod routes;
-mod seam;
 mod server;
 
 pub use operations::LogBuffer;
 pub use parts::ConfigurationView;
-pub use parts::Credentials;
 pub use parts::GatewayLimits;
 pub use parts::GatewayParts;
 pub use parts::GatewaySettings;
@@ -33,3 +31,4 @@ pub use server::Addresses;
 pub use server::BindError;
 pub use server::DrainReport;
 pub use server::Gateway;
+pub use server::TlsError;

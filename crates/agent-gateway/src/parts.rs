@@ -16,10 +16,10 @@ use agent_performance::lifecycle::Lifecycle;
 use agent_performance::memory::ResourceTracker;
 use agent_performance::metrics::MetricsCollector;
 use agent_performance::shared::Shared;
+use agent_security::token::Credentials;
 use url::Url;
 
 use crate::operations::LogBuffer;
-pub use crate::seam::Credentials;
 
 /// Everything that the gateway serves with.
 pub struct GatewayParts {

@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use super::Caller;
 use crate::answer::Refusal;
 use crate::routes::Surface;
 
@@ -56,19 +57,38 @@ impl BodyBudget {
 /// it into memory within the budget.
 pub(crate) struct RequestBody {
     source: Source,
-    limit: u64,
+    intake: Intake,
     read: u64,
     /// Bytes since the timer was set.
     since_timer: u64,
-    timeout: Duration,
     /// Made when a piece is not there yet: most bodies come with their head and never need it.
     timer: Option<Pin<Box<Sleep>>>,
-    budget: Arc<BodyBudget>,
+}
+
+/// The limits of one body.
+pub(super) struct Intake {
+    pub(super) limit: u64,
+    pub(super) timeout: Duration,
+    pub(super) budget: Arc<BodyBudget>,
 }
 
 enum Source {
-    Network(Incoming),
+    Network(FromNetwork),
     Memory(Whole),
+}
+
+/// What is still on the connection, which learns when it is given up.
+struct FromNetwork {
+    body: Incoming,
+    caller: Arc<Caller>,
+}
+
+impl Drop for FromNetwork {
+    fn drop(&mut self) {
+        if !self.body.is_end_stream() {
+            self.caller.leave_a_body_unread();
+        }
+    }
 }
 
 /// A body that is in memory, and its place in the budget until it is dropped.
@@ -141,35 +161,26 @@ impl BodyError {
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Incoming, limit: u64, timeout: Duration, budget: Arc<BodyBudget>) -> Self {
+    pub(super) fn new(body: Incoming, intake: Intake, caller: &Arc<Caller>) -> Self {
         RequestBody {
-            source: Source::Network(body),
-            limit,
+            source: Source::Network(FromNetwork {
+                body,
+                caller: Arc::clone(caller),
+            }),
+            intake,
             read: 0,
             since_timer: 0,
-            timeout,
             timer: None,
-            budget,
         }
     }
 
-    /// The same request with a body that was read already.
-    pub(super) fn read(whole: Whole, like: (u64, Duration)) -> Self {
-        let (limit, timeout) = like;
-        RequestBody {
-            limit,
-            read: 0,
-            since_timer: 0,
-            timeout,
-            timer: None,
-            budget: Arc::clone(&whole.place.budget),
-            source: Source::Memory(whole),
-        }
+    pub(super) fn set_limit(&mut self, limit: u64) {
+        self.intake.limit = limit;
     }
 
     /// The most bytes that it may have.
     pub(crate) fn limit(&self) -> u64 {
-        self.limit
+        self.intake.limit
     }
 
     /// Reads all of it. What comes in one piece is not copied.
@@ -181,7 +192,7 @@ impl RequestBody {
             return Ok(whole.take());
         }
         let mut place = Place {
-            budget: Arc::clone(&self.budget),
+            budget: Arc::clone(&self.intake.budget),
             bytes: 0,
         };
         let mut first = Bytes::new();
@@ -212,8 +223,10 @@ impl RequestBody {
     fn account(&mut self, bytes: usize) -> Result<(), BodyError> {
         self.read += bytes as u64;
         self.since_timer += bytes as u64;
-        if self.read > self.limit {
-            return Err(BodyError::TooLarge { limit: self.limit });
+        if self.read > self.intake.limit {
+            return Err(BodyError::TooLarge {
+                limit: self.intake.limit,
+            });
         }
         if self.since_timer >= MIN_PROGRESS_BYTES {
             self.timer = None;
@@ -222,7 +235,7 @@ impl RequestBody {
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
-        let timeout = self.timeout;
+        let timeout = self.intake.timeout;
         let since = &mut self.since_timer;
         let timer = self.timer.get_or_insert_with(|| {
             *since = 0;
@@ -231,8 +244,6 @@ impl RequestBody {
         timer.as_mut().poll(cx).map(|()| BodyError::TooSlow { after: timeout })
     }
 }
-
-use std::future::Future;
 
 impl Body for RequestBody {
     type Data = Bytes;
@@ -248,7 +259,7 @@ impl Body for RequestBody {
                 let bytes = std::mem::take(&mut whole.bytes);
                 return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
             }
-            Source::Network(incoming) => Pin::new(incoming).poll_frame(cx),
+            Source::Network(network) => Pin::new(&mut network.body).poll_frame(cx),
         };
         let Poll::Ready(frame) = frame else {
             return Poll::Ready(Some(Err(ready!(body.poll_timer(cx)))));
@@ -264,14 +275,14 @@ impl Body for RequestBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
-            Source::Network(incoming) => incoming.is_end_stream(),
+            Source::Network(network) => network.body.is_end_stream(),
             Source::Memory(whole) => whole.bytes.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Network(incoming) => incoming.size_hint(),
+            Source::Network(network) => network.body.size_hint(),
             Source::Memory(whole) => SizeHint::with_exact(whole.bytes.len() as u64),
         }
     }

@@ -2,6 +2,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::TlsError;
 use crate::relay::InvalidUpstream;
 
 /// Why the gateway can't listen.
@@ -18,6 +19,9 @@ pub enum BindError {
         /// What the system said.
         source: io::Error,
     },
+    /// Certificate or key can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Somebody answers on the Unix socket.
     #[error("another program listens on {path}; stop it, or set server.unix_socket to another path")]
     SocketInUse {

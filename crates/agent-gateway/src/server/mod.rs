@@ -2,15 +2,26 @@
 
 mod accept;
 mod bind;
+mod connection;
 mod error;
+mod figures;
+mod socket;
+mod tls;
+mod unix;
+mod unparsed;
+mod watched;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use agent_performance::lifecycle::Lifecycle;
+use agent_performance::metrics::MetricsCollector;
 
 pub use error::BindError;
+pub use tls::TlsError;
+
+use figures::Figures;
 
 use crate::parts::{GatewayParts, GatewaySettings};
 use crate::pipeline::Pipeline;
@@ -20,6 +31,7 @@ pub struct Gateway {
     pipeline: Arc<Pipeline>,
     settings: GatewaySettings,
     lifecycle: Lifecycle,
+    metrics: Option<MetricsCollector>,
     listeners: bind::Listeners,
     addresses: Addresses,
 }
@@ -60,10 +72,11 @@ impl Gateway {
     /// without credentials and TLS.
     pub async fn bind(parts: GatewayParts) -> Result<Self, BindError> {
         let listeners = bind::bind(&parts).await?;
-        let addresses = listeners.addresses()?;
+        let addresses = listeners.addresses();
         Ok(Gateway {
             settings: parts.settings.clone(),
             lifecycle: parts.lifecycle.clone(),
+            metrics: parts.metrics.clone(),
             pipeline: Arc::new(Pipeline::new(parts)?),
             listeners,
             addresses,
@@ -80,6 +93,24 @@ impl Gateway {
     ///
     /// Dropping the future closes every connection at once.
     pub async fn serve(self) -> DrainReport {
-        accept::serve(self.pipeline, self.settings, self.lifecycle.token(), self.listeners).await
+        let figures = Figures::new(self.metrics.as_ref(), Arc::clone(self.pipeline.metrics()));
+        let renewal = self.listeners.tls.clone().map(|tls| {
+            let stop = self.lifecycle.token();
+            self.lifecycle.spawn("tls-renewal", async move {
+                stop.run_until_cancelled(tls.keep_current()).await;
+            })
+        });
+        let report = accept::serve(
+            self.pipeline,
+            self.settings,
+            figures,
+            self.lifecycle.token(),
+            self.listeners,
+        )
+        .await;
+        if let Some(renewal) = renewal {
+            renewal.abort();
+        }
+        report
     }
 }
