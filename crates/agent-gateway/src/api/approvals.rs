@@ -34,6 +34,7 @@ impl AgentApi {
         match turn.answer(approval, answer) {
             Answered::Taken => Ok(json(StatusCode::OK, &Decided { id, decision })),
             Answered::Late => Err(failures::conflict(
+                "approval-closed",
                 "this approval is not open any more: it was answered, or the turn went on without it"
                     .to_owned(),
             )),

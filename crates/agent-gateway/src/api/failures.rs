@@ -43,10 +43,13 @@ pub(super) fn of_store(error: &StoreError) -> Refusal {
             StatusCode::UNPROCESSABLE_ENTITY,
             format!("{}; GET the session's messages for what there is", described()),
         ),
-        StoreError::InUse { .. } => conflict(format!(
-            "{}; wait for its run, or fork the session and go on in the fork",
-            described()
-        )),
+        StoreError::InUse { .. } => conflict(
+            "session-in-use",
+            format!(
+                "{}; wait for its run, or fork the session and go on in the fork",
+                described()
+            ),
+        ),
         StoreError::TooLarge { .. } => Refusal::bad_request(format!("{}; make it smaller", described())),
         StoreError::Full { .. } => {
             failed(error);
@@ -76,7 +79,7 @@ pub(super) fn of_agent(error: &AgentError) -> Refusal {
 
 pub(super) fn of_start(error: NotStarted) -> Refusal {
     match error {
-        NotStarted::SessionBusy(turn) => conflict(format!(
+        NotStarted::SessionBusy(turn) => conflict("session-busy", format!(
             "the session is at work on turn {turn}, and does one turn at a time; wait for its end, steer it or cancel it"
         )),
         NotStarted::TooMany(limit) => Refusal::new(
@@ -89,25 +92,28 @@ pub(super) fn of_start(error: NotStarted) -> Refusal {
         NotStarted::KeyReused => Refusal::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "this idempotency-key was used for another request; use a new key for each request that is not a repetition",
-        ),
+        )
+        .kind("idempotency-key-reused"),
         NotStarted::Draining => Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "the daemon is ending and starts no turn; try again when it runs again",
         )
+        .kind("draining")
         .retry_after(TURNS_RETRY),
     }
 }
 
 pub(super) fn of_control(error: ControlError) -> Refusal {
     match error {
-        ControlError::NotOpen | ControlError::Ended => conflict(error.to_string()),
+        ControlError::NotOpen | ControlError::Ended => conflict("turn-ended", error.to_string()),
         ControlError::Empty => Refusal::bad_request(error.to_string()),
         ControlError::Full => Refusal::too_many(error.to_string(), LOCKED_RETRY),
     }
 }
 
-pub(super) fn conflict(detail: String) -> Refusal {
-    Refusal::new(StatusCode::CONFLICT, detail)
+/// 409. `kind` is for programs: which of the reasons it is.
+pub(super) fn conflict(kind: &'static str, detail: String) -> Refusal {
+    Refusal::new(StatusCode::CONFLICT, detail).kind(kind)
 }
 
 /// What only the operator may see.

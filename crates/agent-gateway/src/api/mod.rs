@@ -74,7 +74,10 @@ impl AgentApi {
             ApiTarget::ListMessages => self.list_messages(session(&context, &request)?, &request).await,
             ApiTarget::ExportSession => self.export_session(session(&context, &request)?, &request).await,
             ApiTarget::ForkSession => self.fork_session(session(&context, &request)?, request).await,
-            ApiTarget::StartTurn => self.start_turn(&context, session(&context, &request)?, request).await,
+            ApiTarget::StartTurn => {
+                self.start_turn(&context, session(&context, &request)?, request)
+                    .await
+            }
             ApiTarget::GetTurn => self.get_turn(&context, &request),
             ApiTarget::TurnEvents => self.turn_events(&context, &request),
             ApiTarget::CancelTurn => self.cancel_turn(&context, &request),

@@ -204,9 +204,12 @@ impl AgentApi {
 
     pub(super) async fn delete_session(&self, id: SessionId) -> Result<Answer, Refusal> {
         if let Some(turn) = self.turns.active_in(id) {
-            return Err(failures::conflict(format!(
-                "the session is at work on turn {turn}; cancel it first, and delete the session when it has ended"
-            )));
+            return Err(failures::conflict(
+                "session-busy",
+                format!(
+                    "the session is at work on turn {turn}; cancel it first, and delete the session when it has ended"
+                ),
+            ));
         }
         self.store
             .delete(&id)

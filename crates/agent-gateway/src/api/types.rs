@@ -378,7 +378,7 @@ mod tests {
             hit,
         };
         assert_eq!(
-            pieces("…a né b c", &[6..9, 12..13]),
+            pieces("…a né b c", &[5..8, 11..12]),
             [
                 piece("…a ", false),
                 piece("né", true),

@@ -388,7 +388,7 @@ mod tests {
         });
         let kept = format!("{:?}", buffer.select(&ALL).lines);
         assert!(!kept.contains("s3cr3t"), "{kept}");
-        assert_eq!(kept.matches("[redacted]").count(), 3, "{kept}");
+        assert_eq!(kept.matches("[redacted]").count(), 4, "{kept}");
     }
 
     #[test]

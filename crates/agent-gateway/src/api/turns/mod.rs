@@ -118,7 +118,10 @@ impl Turns {
                 Seen::Other => return Err(NotStarted::KeyReused),
                 Seen::Same(id) => {
                     return Ok(match book.get(id) {
-                        Some(turn) => Started::Turn { turn, is_repeated: true },
+                        Some(turn) => Started::Turn {
+                            turn,
+                            is_repeated: true,
+                        },
                         None => Started::Forgotten(id),
                     });
                 }
@@ -136,7 +139,10 @@ impl Turns {
         let task = conduct::conduct(Arc::clone(&self.inner), Arc::clone(&turn), order);
         // A task that is refused ends the turn when it is dropped.
         drop(self.inner.lifecycle.spawn("turn", task));
-        Ok(Started::Turn { turn, is_repeated: false })
+        Ok(Started::Turn {
+            turn,
+            is_repeated: false,
+        })
     }
 
     /// A turn that is at work or ended a short time ago.
@@ -163,5 +169,4 @@ impl Turns {
     pub(crate) fn forget_session(&self, session: SessionId) {
         self.inner.book.lock().grants.forget(session);
     }
-
 }
