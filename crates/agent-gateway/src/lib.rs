@@ -23,6 +23,7 @@ pub use parts::ConfigurationView;
 pub use parts::GatewayLimits;
 pub use parts::GatewayParts;
 pub use parts::GatewaySettings;
+pub use parts::Sharing;
 pub use parts::TlsFiles;
 pub use parts::Upstream;
 pub use parts::UpstreamTimeouts;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_claude::pricing::PriceTable;
-use agent_config::Secret;
+use agent_config::{Secret, WhenDown};
 use agent_core::session::SessionStore;
 use agent_core::{Agent, RunLimits};
 use agent_performance::cache::ResponseCache;
@@ -46,7 +46,7 @@ pub struct GatewayParts {
     /// What models cost.
     pub prices: PriceTable,
     /// What replicas share; none for one that is alone.
-    pub shared: Option<Shared>,
+    pub shared: Option<Sharing>,
     /// The configuration as it may be shown.
     pub configuration: ConfigurationView,
     /// The latest lines of the log. The subscriber fills it through [`LogBuffer::layer`].
@@ -55,6 +55,17 @@ pub struct GatewayParts {
     pub lifecycle: Lifecycle,
     /// The version of the program.
     pub version: &'static str,
+}
+
+/// The store that replicas share, and what holds while it is down.
+#[derive(Clone, Debug)]
+pub struct Sharing {
+    /// The store. The cache has it already.
+    pub store: Shared,
+    /// Whether each replica then counts requests by itself, or refuses what it would have to count.
+    pub rate_limits_when_down: WhenDown,
+    /// The same for nonces; counting by itself, a replica can't know those that others have seen.
+    pub nonces_when_down: WhenDown,
 }
 
 /// The values that the gateway takes from the configuration.

@@ -66,7 +66,7 @@ impl Health {
         Self {
             lifecycle: parts.lifecycle.clone(),
             admission: parts.admission.clone(),
-            shared: parts.shared.clone(),
+            shared: parts.shared.as_ref().map(|sharing| sharing.store.clone()),
             store: StoreProbe {
                 store: parts.store.clone(),
                 last: Mutex::new(None),

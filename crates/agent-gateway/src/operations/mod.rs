@@ -84,7 +84,7 @@ impl Operations {
             tracker: parts.tracker.clone(),
             cache: parts.cache.clone(),
             connections: Arc::clone(&parts.upstream.connections),
-            shared: parts.shared.clone(),
+            shared: parts.shared.as_ref().map(|sharing| sharing.store.clone()),
             configuration: parts.configuration.clone(),
             logs: parts.logs.clone(),
         }

@@ -45,7 +45,7 @@ impl Judge {
         Judge {
             origins: OriginRules::new(&settings.allowed_hosts, &settings.allowed_origins),
             door: Doorkeeper::new(parts.credentials.clone()),
-            rates: RateLimits::new(settings.limits.requests_per_minute),
+            rates: RateLimits::new(settings.limits.requests_per_minute, parts.shared.as_ref()),
             places: Places::new(settings.limits.max_concurrent_requests),
             admission: parts.admission.clone(),
             bodies: BodyBudget::new(settings.limits.max_buffered_bodies),
@@ -53,7 +53,7 @@ impl Judge {
         }
     }
 
-    pub(super) fn admit(
+    pub(super) async fn admit(
         &self,
         caller: &Arc<Caller>,
         frame: &mut Frame,
@@ -76,7 +76,10 @@ impl Judge {
         let route = wanted(found)?;
         let credential = self.door.identify(route, &head.headers, caller, started)?;
         if matches!(route.surface, Surface::Gateway | Surface::Agent) {
-            frame.standing = self.rates.count(credential.as_ref(), started);
+            frame.standing = self
+                .rates
+                .count(credential.as_ref(), route.surface, started)
+                .await?;
             if let Some(refusal) = frame.standing.as_ref().and_then(|standing| standing.refusal()) {
                 return Err(refusal);
             }
@@ -116,7 +119,11 @@ impl Judge {
     fn place(&self) -> Result<Place, Refusal> {
         if let Err(overloaded) = self.admission.check() {
             let after = overloaded.retry_after;
-            return Err(Refusal::overloaded(Surface::Gateway, overloaded.to_string(), after));
+            return Err(Refusal::overloaded(
+                Surface::Gateway,
+                overloaded.to_string(),
+                after,
+            ));
         }
         self.places.take().ok_or_else(|| {
             let detail = format!(

@@ -80,6 +80,11 @@ impl Pipeline {
         &self.metrics
     }
 
+    /// The agent API.
+    pub(crate) fn api(&self) -> &AgentApi {
+        &self.api
+    }
+
     /// Answers `request`. Dropping the future, or the body of the answer, gives the request up. `connection` is kept until
     /// the answer is out.
     pub(crate) async fn serve<G: Unpin>(
@@ -98,7 +103,11 @@ impl Pipeline {
             page: self.judge.origins.configured(request.headers()).cloned(),
             compress: self.compression && compress::is_wanted(request.headers()),
         };
-        let answer = match self.judge.admit(caller, &mut frame, &mut access, started, request) {
+        let admitted = self
+            .judge
+            .admit(caller, &mut frame, &mut access, started, request)
+            .await;
+        let answer = match admitted {
             Ok(Admitted::Request(context, request)) => self.handle(context, request).await,
             Ok(Admitted::Preflight) => Ok(preflight(frame.page.is_some())),
             Err(refusal) => Err(refusal),

@@ -52,7 +52,12 @@ impl SharedNonces {
 
     /// Whether `nonce` of the key `key_id` is used for the first time within `window`, which has to be as long as a signature
     /// is good. An error when the store does not decide.
-    pub(super) async fn is_first(&self, key_id: &str, nonce: &str, window: Duration) -> Result<bool, SharedError> {
+    pub(super) async fn is_first(
+        &self,
+        key_id: &str,
+        nonce: &str,
+        window: Duration,
+    ) -> Result<bool, SharedError> {
         let name = format!("nonce:{}", digest(&[key_id, nonce]));
         self.store.set_if_absent(&name, b"1", window).await
     }
@@ -74,7 +79,8 @@ fn digest(parts: &[&str]) -> String {
 
 #[cfg(test)]
 #[path = "../../../agent-performance/src/shared/tests/server.rs"]
-mod server;
+#[expect(dead_code, reason = "the tests of the store itself need more of it")]
+pub(super) mod server;
 
 #[cfg(test)]
 mod tests {
@@ -132,8 +138,14 @@ mod tests {
         let admitted: u32 = clients.join_all().await.iter().sum();
         let grown = began.elapsed().as_micros() / emission.as_micros();
         assert!(admitted >= burst, "{admitted}");
-        assert!(u128::from(admitted) <= u128::from(burst) + grown + 1, "{admitted}, {grown} grown back");
-        assert!(replicas[0].check("another").await.unwrap().allowed, "limits are apart");
+        assert!(
+            u128::from(admitted) <= u128::from(burst) + grown + 1,
+            "{admitted}, {grown} grown back"
+        );
+        assert!(
+            replicas[0].check("another").await.unwrap().allowed,
+            "limits are apart"
+        );
     }
 
     #[tokio::test]
@@ -160,7 +172,10 @@ mod tests {
         let rate = SharedRate::new(replica(&server).await, &limit);
         let name = format!("test:rate:3600000000:2:{}", digest(&["someone"]));
         server.ask(&[b"LPUSH", name.as_bytes(), b"x"]);
-        assert!(matches!(rate.check("someone").await, Err(SharedError::Refused(_))));
+        assert!(matches!(
+            rate.check("someone").await,
+            Err(SharedError::Refused(_))
+        ));
         server.ask(&[b"SET", name.as_bytes(), b"not a number"]);
         for allowed in [true, true, false] {
             assert_eq!(rate.check("someone").await.unwrap().allowed, allowed);
@@ -182,7 +197,10 @@ mod tests {
         let odd = "x\r\n\0".repeat(10_000);
         assert_eq!(one.is_first(&odd, &odd, window).await, Ok(true));
         assert_eq!(two.is_first(&odd, &odd, window).await, Ok(false));
-        assert_eq!(one.is_first("key", "short", Duration::from_millis(1)).await, Ok(true));
+        assert_eq!(
+            one.is_first("key", "short", Duration::from_millis(1)).await,
+            Ok(true)
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(one.is_first("key", "short", window).await, Ok(true));
     }
@@ -197,7 +215,10 @@ mod tests {
         assert_ne!(script, GCRA_LUA, "the script reads the time elsewhere");
         let script = SharedScript::new(&script);
         let cases = std::cell::Cell::new(0);
-        let config = ProptestConfig { cases: 64, ..ProptestConfig::default() };
+        let config = ProptestConfig {
+            cases: 64,
+            ..ProptestConfig::default()
+        };
         proptest!(config, |(
             // Long against the time that a case takes: keys expire by the server's own clock.
             emission in 60_000_000u64..3_600_000_000,
