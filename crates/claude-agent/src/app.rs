@@ -1,8 +1,10 @@
 //! Puts everything together: the only code that sees the whole configuration. It cuts it into narrow values and builds
-//! upward, from connections to the agent.
+//! upward, from connections to the agent: [`App`] is one session of a person or a script, [`Daemon`] serves many.
 
 mod core;
 mod cut;
+mod daemon;
+mod lock;
 mod performance;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use agent_performance::metrics::MetricsCollector;
 
 use self::core::Core;
 pub use self::cut::rules;
+pub use self::daemon::{Daemon, Doors, LogBuffer, log_buffer};
 use self::performance::Pace;
 use crate::published::Busy;
 

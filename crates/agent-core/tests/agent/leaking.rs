@@ -5,9 +5,8 @@ use std::time::Duration;
 use agent_core::session::SessionStore;
 use agent_core::tools::{Children, ToolRegistry};
 use agent_core::{AgentEvent, Instruments, Outcome, Session};
-use agent_performance::memory::{
-    Clock, MemoryPool, PoolConfig, ResourceTracker, SimulatedTime, TrackerConfig,
-};
+use agent_performance::clock::{Clock, SimulatedTime};
+use agent_performance::memory::{MemoryPool, PoolConfig, ResourceTracker, TrackerConfig};
 use agent_performance::metrics::MetricsCollector;
 use serde_json::json;
 

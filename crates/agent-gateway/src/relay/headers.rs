@@ -129,7 +129,7 @@ mod tests {
         to_client(&mut sent);
         assert_eq!(text(&sent), [
             "anthropic-ratelimit-requests-remaining: 3", "content-length: 5", "date: d", "request-id: req_1",
-            "retry-after: 1", "retry-after-ms: 900", "x-should-retry: true",
+            "retry-after-ms: 900", "retry-after: 1", "x-should-retry: true",
         ]);
     }
 

@@ -106,14 +106,10 @@ impl Server {
             }
         });
         let mut serving = pin!(self.protocol.serve_connection(TokioIo::new(socket), service));
-        let mut registered = false;
+        let mut last = None;
         let mut finishing = false;
         let ended = std::future::poll_fn(|cx| {
-            if !registered {
-                watched.wake_me(cx);
-                registered = true;
-            }
-            match watched.verdict() {
+            match watched.poll_verdict(cx, &mut last) {
                 Verdict::Cut => return Poll::Ready(None),
                 Verdict::Finish if !finishing => {
                     finishing = true;

@@ -11,6 +11,9 @@ mod unix;
 mod unparsed;
 mod watched;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -88,8 +91,8 @@ impl Gateway {
         &self.addresses
     }
 
-    /// Serves until the lifecycle's token is cancelled: then no connection is accepted any more, requests in flight may end
-    /// until the deadline, and what is left is cut.
+    /// Serves until the lifecycle's token is cancelled: then no connection is accepted any more, requests and turns in flight
+    /// may end until the deadline, and what is left is cut or cancelled.
     ///
     /// Dropping the future closes every connection at once.
     pub async fn serve(self) -> DrainReport {
@@ -100,14 +103,24 @@ impl Gateway {
                 stop.run_until_cancelled(tls.keep_current()).await;
             })
         });
-        let report = accept::serve(
+        // A turn needs no reader: it may end in the same time as requests, whether a connection waits for it or not.
+        let (pipeline, stop, deadline) = (
+            Arc::clone(&self.pipeline),
+            self.lifecycle.token(),
+            self.settings.drain_deadline,
+        );
+        let turns = async move {
+            stop.cancelled().await;
+            pipeline.api().drain(deadline).await;
+        };
+        let serving = accept::serve(
             self.pipeline,
             self.settings,
             figures,
             self.lifecycle.token(),
             self.listeners,
-        )
-        .await;
+        );
+        let (report, ()) = tokio::join!(serving, turns);
         if let Some(renewal) = renewal {
             renewal.abort();
         }

@@ -25,6 +25,8 @@ impl UnixSocket {
             path: path.to_owned(),
             source,
         };
+        // It would be made, for it is made under a shorter name, and then nobody could connect to it.
+        std::os::unix::net::SocketAddr::from_pathname(path).map_err(failed)?;
         if is_answered(path).await.map_err(failed)? {
             return Err(BindError::SocketInUse { path: path.to_owned() });
         }

@@ -90,12 +90,20 @@ impl Watched {
         self.closing.store(true, Relaxed);
     }
 
-    /// To be called once by the connection's task before it looks at verdicts: it is woken for each.
-    pub(super) fn wake_me(&self, cx: &Context<'_>) {
-        self.task.register(cx.waker());
+    /// The verdict, for the connection's task, which is woken when another comes. `last` starts as none.
+    pub(super) fn poll_verdict(&self, cx: &Context<'_>, last: &mut Option<Verdict>) -> Verdict {
+        loop {
+            let verdict = self.verdict();
+            if *last == Some(verdict) {
+                return verdict;
+            }
+            // A wake-up uses the registration up; looking again after it misses none.
+            self.task.register(cx.waker());
+            *last = Some(verdict);
+        }
     }
 
-    pub(super) fn verdict(&self) -> Verdict {
+    fn verdict(&self) -> Verdict {
         match self.verdict.load(Relaxed) {
             0 => Verdict::GoOn,
             1 => Verdict::Finish,
@@ -103,21 +111,18 @@ impl Watched {
         }
     }
 
-    pub(super) fn judge(&self, verdict: Verdict) {
-        self.verdict.store(verdict as u8, Relaxed);
+    fn judge(&self, verdict: Verdict) {
+        // What was cut stays cut.
+        self.verdict.fetch_max(verdict as u8, Relaxed);
         self.task.wake();
     }
 
     /// `future`, given up when the connection is cut.
     pub(super) async fn unless_cut<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = std::pin::pin!(future);
-        let mut registered = false;
+        let mut last = None;
         std::future::poll_fn(|cx| {
-            if !registered {
-                self.wake_me(cx);
-                registered = true;
-            }
-            if self.verdict() == Verdict::Cut {
+            if self.poll_verdict(cx, &mut last) == Verdict::Cut {
                 return Poll::Ready(None);
             }
             future.as_mut().poll(cx).map(Some)
@@ -319,6 +324,22 @@ mod tests {
         clock.after(0);
         assert_eq!(clock.after(30), Verdict::Cut);
         drop(in_flight);
+    }
+
+    #[tokio::test]
+    async fn a_connection_hears_of_every_verdict() {
+        let watched = Arc::new(Watched::default());
+        let heard = Arc::clone(&watched);
+        let mut waiting = tokio::task::JoinSet::new();
+        waiting.spawn(async move { heard.unless_cut(std::future::pending::<()>()).await });
+        for verdict in [Verdict::Finish, Verdict::Cut] {
+            tokio::task::yield_now().await;
+            watched.judge(verdict);
+        }
+        let ended = tokio::time::timeout(Duration::from_secs(10), waiting.join_next()).await;
+        assert!(ended.expect("the second verdict is heard").unwrap().unwrap().is_none());
+        watched.judge(Verdict::Finish);
+        assert_eq!(watched.verdict(), Verdict::Cut);
     }
 
     #[tokio::test]

@@ -8,10 +8,11 @@ use std::sync::{Barrier, RwLock};
 use std::time::{Duration, Instant};
 
 use ::metrics::Label;
+use agent_performance::clock::Clock;
 use agent_performance::instrumentation::SystemMetrics;
 use agent_performance::metrics::{
-    Counter, FacadeRecorder, Histogram, ManualClock, MetricUnit, MetricsCollector, MetricsConfig, NO_TAGS,
-    Timing, exposition,
+    Counter, FacadeRecorder, Histogram, MetricUnit, MetricsCollector, MetricsConfig, NO_TAGS, Timing,
+    exposition,
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use prometheus_client::metrics::counter::Counter as ClientCounter;
@@ -286,8 +287,8 @@ fn memory_of_many_series() {
     const SERIES: usize = 10_000;
     const MINUTES: usize = 60;
     let before = resident();
-    let clock = ManualClock::new();
-    let collector = MetricsCollector::with_clock(MetricsConfig::default(), clock.clone());
+    let (clock, time) = Clock::simulated();
+    let collector = MetricsCollector::with_clock(MetricsConfig::default(), clock);
     let tags: Vec<String> = (0..SERIES).map(|n| format!("value-{n}")).collect();
     let handles: Vec<Histogram> = tags
         .iter()
@@ -305,7 +306,7 @@ fn memory_of_many_series() {
                     handle.record(20.0 * exponent.exp());
                 }
             }
-            clock.advance(Duration::from_secs(60));
+            time.advance(Duration::from_secs(60));
         }
         most = most.max(resident() - before);
     }

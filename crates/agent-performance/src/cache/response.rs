@@ -10,7 +10,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use super::storable;
 
 /// First bytes of an encoded response. The digit changes with the layout.
-const MAGIC: &[u8; 4] = b"ACR1";
+pub(super) const MAGIC: &[u8; 4] = b"ACR1";
 
 /// Headers that describe the body, and so belong to it wherever it goes. Everything else is about the connection, the
 /// moment or the caller's limits, and would be untrue on a replay.

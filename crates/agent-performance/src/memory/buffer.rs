@@ -105,7 +105,7 @@ impl Drop for PooledBuffer {
         let back = whole(buffer, &home).and_then(|item| {
             let bytes = item.capacity() as u64;
             let shelf = class::covered_by(item.capacity())?;
-            let now = home.pool.clock.now_ms();
+            let now = home.pool.clock.about_now_ms();
             Some(Return {
                 item,
                 shelf,

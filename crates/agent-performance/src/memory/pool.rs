@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::clock::{Clock, millis};
 use super::shelves::Shelves;
 use super::stats::{Freed, PoolStats};
 use super::tracker::{ResourceKind, ResourceTracker, Tracked};
 use super::{PooledBuffer, class};
+use crate::clock::{Clock, millis};
 
 /// The resource type under which buffers in callers' hands are tracked.
 const TRACKED_AS: &str = "pooled_buffers";
@@ -201,7 +201,7 @@ impl MemoryPool {
 
     /// Frees the buffers that have been idle for the configured time.
     pub fn trim(&self) -> Freed {
-        match self.core.clock.now_ms().checked_sub(self.core.max_idle_ms) {
+        match self.core.clock.about_now_ms().checked_sub(self.core.max_idle_ms) {
             Some(cutoff) => free(self.core.shelves.take_idle_since(cutoff)),
             None => Freed::default(),
         }

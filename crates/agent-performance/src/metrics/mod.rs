@@ -9,7 +9,6 @@
 
 mod archive;
 pub mod catalogue;
-mod clock;
 mod collector;
 pub mod exposition;
 mod facade;
@@ -32,7 +31,6 @@ mod tests;
 
 use std::time::Duration;
 
-pub use clock::ManualClock;
 pub use collector::{MetricsCollector, MetricsConfig};
 pub use facade::FacadeRecorder;
 pub use handles::{Counter, Gauge, GaugeGuard, Histogram, Timing};

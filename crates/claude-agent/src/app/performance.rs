@@ -19,6 +19,7 @@ use agent_performance::instrumentation::{EventLoopLag, SystemMetrics};
 use agent_performance::lifecycle::Lifecycle;
 use agent_performance::memory::{ExpectedLimit, MemoryPool, PoolConfig, ResourceTracker};
 use agent_performance::metrics::MetricsCollector;
+use agent_performance::shared::{Shared, SharedConfig};
 
 use super::{AppError, misconfigured};
 use crate::published::{self, Busy, Publisher};
@@ -39,6 +40,15 @@ pub(super) struct Pace {
     unchanged_figures: Duration,
     /// Sessions that may be open for days without being a leak.
     open_sessions: OpenSessions,
+    sharing: Reach,
+}
+
+/// With whom a process keeps its cache.
+#[derive(Clone, Copy)]
+enum Reach {
+    Alone,
+    /// With other daemons, where that is configured.
+    Shared,
 }
 
 /// How many sessions may be open for days without being a leak.
@@ -58,6 +68,7 @@ impl Pace {
         pressure: Duration::from_millis(1200),
         unchanged_figures: published::INTERVAL,
         open_sessions: OpenSessions::One,
+        sharing: Reach::Alone,
     };
 
     /// A process that lives for weeks and waits for most of them: a scraper comes by every 15 seconds or so, and memory
@@ -69,6 +80,7 @@ impl Pace {
         // The file is written anew as a whole: every two seconds that would be gigabytes in a week of waiting.
         unchanged_figures: Duration::from_secs(60),
         open_sessions: OpenSessions::Turns,
+        sharing: Reach::Shared,
     };
 }
 
@@ -92,6 +104,8 @@ pub(super) struct Performance {
     pool: Arc<MemoryPool>,
     connections: Arc<HttpConnectionPool>,
     cache: ResponseCache,
+    /// None for a process that shares nothing.
+    shared: Option<Shared>,
     messages: Messages,
     cleanup: Arc<ResourceCleanupManager>,
     publisher: Option<Publisher>,
@@ -117,7 +131,15 @@ impl Performance {
             bytes: u64::MAX,
         });
         let connections = connections(config, environment, metrics.as_ref(), &tracker)?;
+        let shared = match pace.sharing {
+            Reach::Alone => None,
+            Reach::Shared => shared(&config.shared, metrics.as_ref(), lifecycle)?,
+        };
         let cache = cache(config, metrics.as_ref(), &tracker);
+        let cache = match &shared {
+            Some(shared) => cache.with_shared(shared, metrics.as_ref()),
+            None => cache,
+        };
         let pool = Arc::new(MemoryPool::with_config(PoolConfig {
             max_buffers_per_class: config.performance.memory_pool_max_size as usize,
             tracker: Some(tracker.clone()),
@@ -145,6 +167,7 @@ impl Performance {
             pool,
             connections,
             cache,
+            shared,
             messages: if config.performance.cache_messages {
                 Messages::Cached
             } else {
@@ -215,6 +238,11 @@ impl Performance {
     /// The answers that are kept.
     pub(super) fn cache(&self) -> &ResponseCache {
         &self.cache
+    }
+
+    /// What the daemons of a service have in common.
+    pub(super) fn shared(&self) -> Option<&Shared> {
+        self.shared.as_ref()
     }
 
     pub(super) fn admission(&self) -> Admission {
@@ -297,6 +325,24 @@ fn connections(
     Ok(Arc::new(match metrics {
         Some(metrics) => HttpConnectionPool::with_observers(config, metrics, tracker),
         None => HttpConnectionPool::new(config),
+    }))
+}
+
+/// Begins to connect to what is shared.
+fn shared(
+    config: &agent_config::SharedConfig,
+    metrics: Option<&MetricsCollector>,
+    lifecycle: &Lifecycle,
+) -> Result<Option<Shared>, AppError> {
+    let Some(url) = &config.redis_url else {
+        return Ok(None);
+    };
+    let settings = SharedConfig::new(url.expose(), &config.key_prefix)
+        .and_then(|settings| settings.with_command_timeout(config.command_timeout.duration()))
+        .map_err(|error| misconfigured(error.to_string(), "check the section [shared]"))?;
+    Ok(Some(match metrics {
+        Some(metrics) => Shared::connect_with_metrics(settings, metrics, lifecycle),
+        None => Shared::connect(settings, lifecycle),
     }))
 }
 

@@ -16,6 +16,7 @@ mod faults;
 mod kill;
 mod metrics;
 mod run;
+mod serve;
 mod sessions;
 mod simulate;
 mod support;

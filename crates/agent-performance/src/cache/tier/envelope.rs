@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes};
 
 use super::{MAX_VALUE, SharedEntry};
+use crate::cache::response;
 
 /// The digit changes with the layout: replicas of another version neither read nor trust what this one writes.
 const MAGIC: &[u8; 4] = b"ASC1";
@@ -43,6 +44,8 @@ pub(super) fn open(key: &str, mut from: Bytes, left: i64) -> Option<SharedEntry>
 /// Against damage and mix-ups, not against someone who may write into the store: he could as well compute it.
 fn checksum(key: &str, value: &[u8], ttl: u64) -> u32 {
     let mut sum = crc32fast::Hasher::new();
+    // What lies in most entries has a layout of its own: replicas must agree on that too.
+    sum.update(response::MAGIC);
     sum.update(&(key.len() as u64).to_le_bytes());
     sum.update(key.as_bytes());
     sum.update(&ttl.to_le_bytes());
