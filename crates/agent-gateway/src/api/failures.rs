@@ -88,6 +88,7 @@ pub(super) fn of_start(error: NotStarted) -> Refusal {
                 "{limit} turns are at work, as many as server.max_turns_in_flight allows; try again later"
             ),
         )
+        .kind("too-many-turns")
         .retry_after(TURNS_RETRY),
         NotStarted::KeyReused => Refusal::new(
             StatusCode::UNPROCESSABLE_ENTITY,

@@ -59,6 +59,12 @@ impl AgentApi {
         }
     }
 
+    /// Lets the turns at work end, and cancels those that have not when `deadline` has passed. No turn is started any more
+    /// once the lifecycle ends.
+    pub(crate) async fn drain(&self, deadline: std::time::Duration) {
+        self.turns.drain(deadline).await;
+    }
+
     pub(crate) async fn answer(
         &self,
         target: ApiTarget,

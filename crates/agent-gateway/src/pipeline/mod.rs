@@ -15,8 +15,13 @@ mod origin;
 mod outgoing;
 mod places;
 mod rate;
+#[cfg(test)]
+#[path = "../../../agent-performance/src/shared/tests/server.rs"]
+#[expect(dead_code, reason = "the tests of the store itself need more of it")]
+pub(crate) mod redis_server;
 mod request_body;
 mod shared_limits;
+mod signed;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -169,4 +169,24 @@ impl Turns {
     pub(crate) fn forget_session(&self, session: SessionId) {
         self.inner.book.lock().grants.forget(session);
     }
+
+    /// Waits for the turns at work, at most until `deadline` has passed; cancels those that are left then, so that they end
+    /// by themselves as soon as they can.
+    pub(crate) async fn drain(&self, deadline: Duration) {
+        let ended = tokio::time::timeout(deadline, async {
+            loop {
+                let turns = self.inner.book.lock().turns_at_work();
+                let Some(turn) = turns.first() else { return };
+                turn.over().await;
+            }
+        });
+        if ended.await.is_err() {
+            let left = self.inner.book.lock().turns_at_work();
+            tracing::warn!(
+                turns = left.len(),
+                "turns that did not end within {deadline:?} are cancelled"
+            );
+            left.iter().for_each(|turn| turn.cancel());
+        }
+    }
 }

@@ -166,6 +166,17 @@ impl Turn {
         }
     }
 
+    /// Waits until it is over.
+    pub(super) async fn over(&self) {
+        let mut news = self.news.subscribe();
+        while !matches!(self.state.lock().phase, Phase::Refused(_) | Phase::Ended { .. }) {
+            // The turn holds the sender, and we hold the turn.
+            if news.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     pub(crate) fn standing(&self) -> Standing {
         let state = self.state.lock();
         Standing {
