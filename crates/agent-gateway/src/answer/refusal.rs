@@ -116,6 +116,7 @@ impl Refusal {
         self
     }
 
+    #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }

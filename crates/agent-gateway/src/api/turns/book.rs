@@ -141,7 +141,9 @@ mod tests {
         let mut book = Book::default();
         let turn = Arc::new(Turn::new(TurnId::generate(), session(0)));
         book.begin(&turn, None);
-        (1..MAX_ENDED + 50).for_each(|n| drop(end(&mut book, n, 1)));
+        for n in 1..MAX_ENDED + 50 {
+            end(&mut book, n, 1);
+        }
         tokio::time::advance(KEPT * 10).await;
         book.sweep();
         assert!(book.get(turn.id).is_some());
