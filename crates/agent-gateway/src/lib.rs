@@ -17,6 +17,8 @@ mod pipeline;
 mod relay;
 mod routes;
 mod server;
+#[cfg(test)]
+mod testing;
 
 pub use operations::LogBuffer;
 pub use parts::ConfigurationView;

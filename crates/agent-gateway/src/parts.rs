@@ -16,6 +16,7 @@ use agent_performance::lifecycle::Lifecycle;
 use agent_performance::memory::ResourceTracker;
 use agent_performance::metrics::MetricsCollector;
 use agent_performance::shared::Shared;
+use agent_security::signature::VerifyingKey;
 use agent_security::token::Credentials;
 use url::Url;
 
@@ -87,6 +88,9 @@ pub struct GatewaySettings {
     pub compression: bool,
     /// Whether the cache may answer `/v1/messages`.
     pub serve_messages_cache: bool,
+    /// The keys of which one has to have signed each request under `/v1` and on the agent API; none where signatures are
+    /// not asked for.
+    pub signing: Option<Vec<VerifyingKey>>,
     /// How long requests may take to end after the daemon was asked to stop.
     pub drain_deadline: Duration,
 }

@@ -25,8 +25,8 @@ use tempfile::TempDir;
 use url::Url;
 
 use crate::{
-    Addresses, ConfigurationView, DrainReport, Gateway, GatewayLimits, GatewayParts, GatewaySettings, LogBuffer, Upstream,
-    UpstreamTimeouts,
+    Addresses, ConfigurationView, DrainReport, Gateway, GatewayLimits, GatewayParts, GatewaySettings,
+    LogBuffer, Upstream, UpstreamTimeouts,
 };
 
 /// The credential that every test gateway knows.
@@ -76,7 +76,10 @@ impl Running {
     /// Asks it to stop and waits until it has.
     pub(crate) async fn stop(self) -> DrainReport {
         self.lifecycle.token().cancel();
-        tokio::time::timeout(TOO_LONG, self.serving).await.unwrap().unwrap()
+        tokio::time::timeout(TOO_LONG, self.serving)
+            .await
+            .unwrap()
+            .unwrap()
     }
 }
 
@@ -145,6 +148,7 @@ fn settings() -> GatewaySettings {
         },
         compression: true,
         serve_messages_cache: false,
+        signing: None,
         drain_deadline: Duration::from_secs(30),
     }
 }

@@ -17,7 +17,10 @@ impl Caller {
     /// Over TCP, from `client` to the address `local`.
     pub(crate) fn tcp(client: IpAddr, local: IpAddr, encrypted: bool) -> Self {
         let local = Some(local.to_canonical());
-        Self::new(ClientAddress::Ip(client.to_canonical()), Arrival { local, encrypted })
+        Self::new(
+            ClientAddress::Ip(client.to_canonical()),
+            Arrival { local, encrypted },
+        )
     }
 
     /// Over the Unix socket.

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderValue, VARY,
 };
 
 use crate::answer::{Answer, AnswerBody};
@@ -28,14 +29,18 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
             let mut parts = coding.split(';');
             let name = parts.next().unwrap_or_default().trim();
             let weight = parts.find_map(|part| part.trim().strip_prefix("q="));
-            name.eq_ignore_ascii_case("gzip") && weight.is_none_or(|weight| weight.trim().parse().is_ok_and(|q: f32| q > 0.0))
+            name.eq_ignore_ascii_case("gzip")
+                && weight.is_none_or(|weight| weight.trim().parse().is_ok_and(|q: f32| q > 0.0))
         })
 }
 
 /// The answer compressed, where that is worth it.
 pub(super) fn compressed(answer: Answer) -> Answer {
     let headers = answer.headers();
-    let fits = answer.body().whole().is_some_and(|bytes| (MIN_BYTES..=MAX_BYTES).contains(&bytes.len()));
+    let fits = answer
+        .body()
+        .whole()
+        .is_some_and(|bytes| (MIN_BYTES..=MAX_BYTES).contains(&bytes.len()));
     let encoded = headers.contains_key(CONTENT_ENCODING) || headers.contains_key(CONTENT_RANGE);
     if !fits || encoded || !headers.get(CONTENT_TYPE).is_some_and(is_text) {
         return answer;
@@ -47,22 +52,32 @@ pub(super) fn compressed(answer: Answer) -> Answer {
     head.headers.remove(CONTENT_LENGTH);
     // A tag is for exact bytes.
     head.headers.remove(ETAG);
-    head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    head.headers
+        .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     head.headers.append(VARY, HeaderValue::from(ACCEPT_ENCODING));
     Answer::from_parts(head, AnswerBody::from(bytes))
 }
 
 fn is_text(content_type: &HeaderValue) -> bool {
     let content_type = content_type.as_bytes();
-    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    essence.starts_with(b"text/") && essence != b"text/event-stream" || essence.ends_with(b"json") || essence.starts_with(b"application/openmetrics")
+    let essence = content_type
+        .split(|byte| *byte == b';')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
+    essence.starts_with(b"text/") && essence != b"text/event-stream"
+        || essence.ends_with(b"json")
+        || essence.starts_with(b"application/openmetrics")
 }
 
 fn gzip(bytes: &Bytes) -> Option<Vec<u8>> {
     // The fast level: twice the speed for a tenth more bytes.
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
     encoder.write_all(bytes).ok()?;
-    encoder.finish().ok().filter(|compressed| compressed.len() < bytes.len())
+    encoder
+        .finish()
+        .ok()
+        .filter(|compressed| compressed.len() < bytes.len())
 }
 
 #[cfg(test)]
@@ -93,12 +108,18 @@ mod tests {
     fn whole_texts_of_some_size_are_compressed() {
         let check = |content_type, bytes: Vec<u8>, expected| {
             let answer = compressed(content(content_type, bytes.clone()));
-            assert_eq!(answer.headers().contains_key(CONTENT_ENCODING), expected, "{content_type}");
+            assert_eq!(
+                answer.headers().contains_key(CONTENT_ENCODING),
+                expected,
+                "{content_type}"
+            );
             let mut read = Vec::new();
             let sent = answer.body().whole().unwrap();
             if expected {
                 assert!(sent.len() < bytes.len());
-                flate2::read::GzDecoder::new(&sent[..]).read_to_end(&mut read).unwrap();
+                flate2::read::GzDecoder::new(&sent[..])
+                    .read_to_end(&mut read)
+                    .unwrap();
             } else {
                 read.extend_from_slice(sent);
             }
@@ -119,7 +140,9 @@ mod tests {
     fn streams_are_never_touched() {
         let body = AnswerBody::streamed(http_body_util::Full::new(Bytes::from(vec![b'a'; 4000])));
         let mut answer = Answer::new(body);
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        answer
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let answer = compressed(answer);
         assert!(answer.body().whole().is_none() && !answer.headers().contains_key(CONTENT_ENCODING));
     }

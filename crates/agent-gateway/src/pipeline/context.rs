@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn segments_are_decoded_or_refused() {
-        let check = |segment, expected: Option<&str>| assert_eq!(decoded(segment).as_deref(), expected, "{segment}");
+        let check =
+            |segment, expected: Option<&str>| assert_eq!(decoded(segment).as_deref(), expected, "{segment}");
         check("plain-1", Some("plain-1"));
         check("a%20b%2Fc", Some("a b/c"));
         check("%C3%A4", Some("ä"));

@@ -14,6 +14,7 @@ use super::origin::OriginRules;
 use super::places::{Place, Places};
 use super::rate::RateLimits;
 use super::request_body::Intake;
+use super::signed::SignatureRules;
 use super::{BodyBudget, Caller, Context, Frame, RequestBody};
 use crate::answer::Refusal;
 use crate::parts::{GatewayLimits, GatewayParts};
@@ -29,6 +30,7 @@ pub(super) struct Judge {
     places: Arc<Places>,
     admission: Admission,
     bodies: Arc<BodyBudget>,
+    signatures: Option<SignatureRules>,
     limits: GatewayLimits,
 }
 
@@ -49,6 +51,10 @@ impl Judge {
             places: Places::new(settings.limits.max_concurrent_requests),
             admission: parts.admission.clone(),
             bodies: BodyBudget::new(settings.limits.max_buffered_bodies),
+            signatures: settings
+                .signing
+                .clone()
+                .map(|keys| SignatureRules::new(keys, parts.shared.as_ref())),
             limits: settings.limits.clone(),
         }
     }
@@ -97,6 +103,13 @@ impl Judge {
             );
         }
         body.set_limit(limit);
+        if let Some(rules) = &self.signatures
+            && matches!(route.surface, Surface::Gateway | Surface::Agent)
+        {
+            let whole = rules.check(caller.arrival, &head, body, route.surface).await?;
+            body = RequestBody::in_memory(whole, self.intake());
+            body.set_limit(limit);
+        }
         let context = Context {
             id: frame.id,
             route,

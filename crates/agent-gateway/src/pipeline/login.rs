@@ -94,7 +94,9 @@ fn presented(headers: &HeaderMap) -> Option<&[u8]> {
     }
     let value = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| token.trim_ascii())
 }
 
 /// One customer of a network provider owns 64 bits of addresses.
@@ -134,11 +136,20 @@ mod tests {
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
         lines
             .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_str(value).unwrap(),
+                )
+            })
             .collect()
     }
 
-    fn ask(door: &Doorkeeper, caller: &Caller, lines: &[(&'static str, &str)]) -> Result<Option<Arc<str>>, StatusCode> {
+    fn ask(
+        door: &Doorkeeper,
+        caller: &Caller,
+        lines: &[(&'static str, &str)],
+    ) -> Result<Option<Arc<str>>, StatusCode> {
         door.identify(&ROUTES[0], &headers(lines), caller, Instant::now())
             .map_err(|refusal| refusal.status())
     }
@@ -157,7 +168,10 @@ mod tests {
         check(&[("x-api-key", RIGHT)], Ok(Some("local")));
         check(&[("authorization", &bearer)], Ok(Some("local")));
         check(&[("authorization", &odd)], Ok(Some("local")));
-        check(&[("x-api-key", RIGHT), ("authorization", "Bearer nonsense")], Ok(Some("local")));
+        check(
+            &[("x-api-key", RIGHT), ("authorization", "Bearer nonsense")],
+            Ok(Some("local")),
+        );
         check(&[("x-api-key", "nonsense"), ("authorization", &bearer)], Err(401));
         check(&[], Err(401));
         check(&[("authorization", "Basic YTpi")], Err(401));
@@ -173,15 +187,35 @@ mod tests {
         let right = [("x-api-key", RIGHT)];
         assert!(ask(&door, &user, &right).is_ok());
         for _ in 0..FAILURES_AT_ONCE.get() {
-            assert_eq!(ask(&door, &guesser, &[("x-api-key", "guess")]), Err(StatusCode::UNAUTHORIZED));
+            assert_eq!(
+                ask(&door, &guesser, &[("x-api-key", "guess")]),
+                Err(StatusCode::UNAUTHORIZED)
+            );
         }
-        assert_eq!(ask(&door, &guesser, &[("x-api-key", "guess")]), Err(StatusCode::TOO_MANY_REQUESTS));
-        assert_eq!(ask(&door, &guesser, &right), Err(StatusCode::TOO_MANY_REQUESTS), "not even the right one");
-        assert_eq!(ask(&door, &guesser, &[]), Err(StatusCode::UNAUTHORIZED), "none is no guess");
-        assert!(ask(&door, &user, &right).is_ok(), "this connection was let in before");
+        assert_eq!(
+            ask(&door, &guesser, &[("x-api-key", "guess")]),
+            Err(StatusCode::TOO_MANY_REQUESTS)
+        );
+        assert_eq!(
+            ask(&door, &guesser, &right),
+            Err(StatusCode::TOO_MANY_REQUESTS),
+            "not even the right one"
+        );
+        assert_eq!(
+            ask(&door, &guesser, &[]),
+            Err(StatusCode::UNAUTHORIZED),
+            "none is no guess"
+        );
+        assert!(
+            ask(&door, &user, &right).is_ok(),
+            "this connection was let in before"
+        );
         assert!(ask(&door, &elsewhere, &right).is_ok());
         let later = Instant::now() + FAILURE_INTERVAL * 2;
-        assert!(door.identify(&ROUTES[0], &headers(&right), &guesser, later).is_ok());
+        assert!(
+            door.identify(&ROUTES[0], &headers(&right), &guesser, later)
+                .is_ok()
+        );
     }
 
     #[test]

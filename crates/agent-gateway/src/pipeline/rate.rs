@@ -158,8 +158,8 @@ mod tests {
     use agent_performance::lifecycle::Lifecycle;
     use agent_performance::shared::{Shared, SharedConfig};
 
-    use super::super::shared_limits::server::RedisServer;
     use super::*;
+    use crate::pipeline::redis_server::RedisServer;
 
     async fn counted(limits: &RateLimits, who: Option<&Arc<str>>, now: Instant) -> Option<Standing> {
         limits.count(who, Surface::Gateway, now).await.unwrap()

@@ -129,7 +129,11 @@ impl fmt::Display for BodyError {
         match self {
             BodyError::TooLarge { limit } => write!(f, "the request's body is larger than {limit} bytes"),
             BodyError::TooSlow { after } => {
-                write!(f, "the request's body did not go on within {} s", after.as_secs_f64())
+                write!(
+                    f,
+                    "the request's body did not go on within {} s",
+                    after.as_secs_f64()
+                )
             }
             BodyError::NoRoom => write!(f, "too many request bodies are being read at once; try again"),
             BodyError::Broken(_) => write!(f, "the request's body broke off or is not framed as HTTP says"),
@@ -174,6 +178,17 @@ impl RequestBody {
         }
     }
 
+    /// A body that was read already.
+    pub(super) fn in_memory(whole: Whole, intake: Intake) -> Self {
+        RequestBody {
+            source: Source::Memory(whole),
+            intake,
+            read: 0,
+            since_timer: 0,
+            timer: None,
+        }
+    }
+
     pub(super) fn set_limit(&mut self, limit: u64) {
         self.intake.limit = limit;
     }
@@ -210,7 +225,10 @@ impl RequestBody {
             }
             if rest.is_empty() {
                 // The declared length, but no more than twice what is there: who announces much has sent nothing yet.
-                let left = self.size_hint().lower().min(first.len() as u64 + piece.len() as u64);
+                let left = self
+                    .size_hint()
+                    .lower()
+                    .min(first.len() as u64 + piece.len() as u64);
                 rest.reserve(first.len() + piece.len() + left as usize);
                 rest.extend_from_slice(&first);
             }
@@ -241,7 +259,10 @@ impl RequestBody {
             *since = 0;
             Box::pin(tokio::time::sleep(timeout))
         });
-        timer.as_mut().poll(cx).map(|()| BodyError::TooSlow { after: timeout })
+        timer
+            .as_mut()
+            .poll(cx)
+            .map(|()| BodyError::TooSlow { after: timeout })
     }
 }
 

@@ -78,11 +78,6 @@ fn digest(parts: &[&str]) -> String {
 }
 
 #[cfg(test)]
-#[path = "../../../agent-performance/src/shared/tests/server.rs"]
-#[expect(dead_code, reason = "the tests of the store itself need more of it")]
-pub(super) mod server;
-
-#[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
     use std::time::Instant;
@@ -91,8 +86,8 @@ mod tests {
     use agent_performance::shared::SharedConfig;
     use proptest::prelude::*;
 
-    use super::server::RedisServer;
     use super::*;
+    use crate::pipeline::redis_server::RedisServer;
 
     /// For what takes milliseconds on a machine with nothing else to do.
     const PATIENCE: Duration = Duration::from_secs(20);

@@ -61,7 +61,9 @@ pub(super) async fn serve(
     }
     drop(listeners);
     streams.close();
-    connections.drain(settings.drain_deadline, &mut sweep, &streams).await
+    connections
+        .drain(settings.drain_deadline, &mut sweep, &streams)
+        .await
 }
 
 enum Came {
@@ -184,7 +186,10 @@ impl Connections {
         self.figures.open(0);
         // Streams notice the end of their connection at once.
         if tokio::time::timeout(CUT_GRACE, streams.wait()).await.is_err() {
-            tracing::warn!(streams = streams.len(), "HTTP/2 streams outlived their connections");
+            tracing::warn!(
+                streams = streams.len(),
+                "HTTP/2 streams outlived their connections"
+            );
         }
         DrainReport {
             finished: before - cut,

@@ -12,7 +12,9 @@ pub enum BindError {
     #[error(transparent)]
     Upstream(#[from] InvalidUpstream),
     /// The TCP address can't be listened on.
-    #[error("can't listen on {address}: {source}; is another daemon running? set server.listen to a free address")]
+    #[error(
+        "can't listen on {address}: {source}; is another daemon running? set server.listen to a free address"
+    )]
     Address {
         /// The address.
         address: SocketAddr,

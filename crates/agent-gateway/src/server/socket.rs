@@ -14,7 +14,9 @@ use super::watched::Watched;
 use crate::pipeline::Caller;
 
 /// Bytes thrown away after the answer to a request whose body was not read. A client that sends more gets a reset.
-const MAX_LINGER_BYTES: usize = 16 * 1024 * 1024;
+/// Twice the largest body that the Messages API takes: clients that read no answer before they have sent everything,
+/// as asynchronous ones in Python, are told what is wrong up to there.
+const MAX_LINGER_BYTES: usize = 64 * 1024 * 1024;
 
 /// What a connection runs over.
 pub(super) enum Stream {

@@ -61,7 +61,9 @@ pub enum TlsError {
         what: String,
     },
     /// They are not a pair.
-    #[error("the key {key} does not belong to the certificate {certificate}; give the two that were made together")]
+    #[error(
+        "the key {key} does not belong to the certificate {certificate}; give the two that were made together"
+    )]
     Mismatch {
         /// The certificate's file.
         certificate: PathBuf,
@@ -122,7 +124,9 @@ impl Tls {
                 self.current.0.store(Arc::new(fresh));
                 tracing::info!(certificate = %self.files.certificate.display(), "a new certificate is in use");
             }
-            Err(error) => tracing::error!(%error, "the new certificate can't be used; the old one stays in use"),
+            Err(error) => {
+                tracing::error!(%error, "the new certificate can't be used; the old one stays in use")
+            }
         }
     }
 }
@@ -162,8 +166,12 @@ fn read(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     // The reason is left out: it could quote the key.
     let key = PrivateKeyDer::from_pem_slice(&pem)
         .map_err(|_| wrong(&files.key, "it holds no private key".to_owned()))?;
-    let key = aws_lc_rs::sign::any_supported_type(&key)
-        .map_err(|_| wrong(&files.key, "it holds a key of a kind that is not supported".to_owned()))?;
+    let key = aws_lc_rs::sign::any_supported_type(&key).map_err(|_| {
+        wrong(
+            &files.key,
+            "it holds a key of a kind that is not supported".to_owned(),
+        )
+    })?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
         Ok(()) => Ok(certified),
@@ -190,10 +198,11 @@ fn bounded(path: &Path) -> Result<Vec<u8>, TlsError> {
 }
 
 fn check_validity(path: &Path, certificate: &CertificateDer<'_>) -> Result<(), TlsError> {
-    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|error| TlsError::Content {
-        path: path.to_owned(),
-        what: format!("its first certificate is not well formed ({error})"),
-    })?;
+    let (_, parsed) =
+        x509_parser::parse_x509_certificate(certificate).map_err(|error| TlsError::Content {
+            path: path.to_owned(),
+            what: format!("its first certificate is not well formed ({error})"),
+        })?;
     let validity = parsed.validity();
     let now = x509_parser::time::ASN1Time::now();
     let what = if now > validity.not_after {
@@ -251,13 +260,26 @@ mod tests {
         };
         check(&certificate, &certificate, "holds no private key");
         check("", &key, "holds no certificate");
-        check("-----BEGIN CERTIFICATE-----\nMIIx\n-----END CERTIFICATE-----\n", &key, "not well formed");
+        check(
+            "-----BEGIN CERTIFICATE-----\nMIIx\n-----END CERTIFICATE-----\n",
+            &key,
+            "not well formed",
+        );
         check(&other, &key, "does not belong to the certificate");
         check(&ended, &ended_key, "ended on");
-        check(&"x".repeat(MAX_FILE_BYTES as usize + 1), &key, "larger than a megabyte");
+        check(
+            &"x".repeat(MAX_FILE_BYTES as usize + 1),
+            &key,
+            "larger than a megabyte",
+        );
         std::fs::remove_file(folder.files().key).unwrap();
         std::fs::write(folder.files().certificate, &certificate).unwrap();
-        assert!(read(&folder.files()).unwrap_err().to_string().contains("tls_key_path"));
+        assert!(
+            read(&folder.files())
+                .unwrap_err()
+                .to_string()
+                .contains("tls_key_path")
+        );
         assert!(read(&folder.put(&certificate, &key)).is_ok());
     }
 

@@ -28,7 +28,9 @@ impl UnixSocket {
         // It would be made, for it is made under a shorter name, and then nobody could connect to it.
         std::os::unix::net::SocketAddr::from_pathname(path).map_err(failed)?;
         if is_answered(path).await.map_err(failed)? {
-            return Err(BindError::SocketInUse { path: path.to_owned() });
+            return Err(BindError::SocketInUse {
+                path: path.to_owned(),
+            });
         }
         let listener = make(path).map_err(failed)?;
         let identity = identity(path).map_err(failed)?;
@@ -128,7 +130,11 @@ mod tests {
         let path = folder.path().join("agent.sock");
         let socket = UnixSocket::bind(&path).await.unwrap();
         assert_eq!(std::fs::symlink_metadata(&path).unwrap().mode() & 0o7777, 0o600);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no folder stays");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "no folder stays"
+        );
         let (client, server) = tokio::join!(UnixStream::connect(&path), socket.accept());
         client.unwrap();
         server.unwrap();
@@ -141,7 +147,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agent.sock");
         let first = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        assert!(matches!(UnixSocket::bind(&path).await, Err(BindError::SocketInUse { .. })));
+        assert!(matches!(
+            UnixSocket::bind(&path).await,
+            Err(BindError::SocketInUse { .. })
+        ));
         drop(first);
         assert!(path.exists(), "a killed program leaves its socket behind");
         let socket = UnixSocket::bind(&path).await.unwrap();
@@ -162,8 +171,14 @@ mod tests {
         assert!(refused.to_string().contains("server.unix_socket"), "{refused}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
         let missing = folder.path().join("no/such/folder.sock");
-        assert!(matches!(UnixSocket::bind(&missing).await, Err(BindError::Socket { .. })));
+        assert!(matches!(
+            UnixSocket::bind(&missing).await,
+            Err(BindError::Socket { .. })
+        ));
         let long = folder.path().join("x".repeat(200));
-        assert!(matches!(UnixSocket::bind(&long).await, Err(BindError::Socket { .. })));
+        assert!(matches!(
+            UnixSocket::bind(&long).await,
+            Err(BindError::Socket { .. })
+        ));
     }
 }

@@ -50,7 +50,11 @@ impl Unparsed {
     }
 
     fn surface(&self) -> Surface {
-        let path = self.begin.splitn(2, |byte| *byte == b' ').nth(1).unwrap_or_default();
+        let path = self
+            .begin
+            .splitn(2, |byte| *byte == b' ')
+            .nth(1)
+            .unwrap_or_default();
         // Whatever bytes follow, only the first segment is looked at.
         if path.starts_with(b"/v1/") {
             surface_of("/v1/")
@@ -85,8 +89,12 @@ fn replacement(status: StatusCode, surface: Surface) -> Bytes {
     let headers = answer.headers_mut();
     headers.insert(REQUEST_ID, id.header());
     headers.insert(http::header::CONTENT_LENGTH, body.len().into());
-    let mut text = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default())
-        .into_bytes();
+    let mut text = format!(
+        "HTTP/1.1 {} {}\r\n",
+        status.as_str(),
+        status.canonical_reason().unwrap_or_default()
+    )
+    .into_bytes();
     for (name, value) in answer.headers() {
         text.extend_from_slice(name.as_str().as_bytes());
         text.extend_from_slice(b": ");
@@ -107,14 +115,29 @@ mod tests {
         let mut unparsed = Unparsed::default();
         let ours = b"HTTP/1.1 400 Bad Request\r\nrequest-id: req_1\r\ncontent-length: 0\r\n\r\n";
         let relayed = [b"HTTP/1.1 404 Not Found\r\nx: ".as_slice(), &[b'y'; 300]].concat();
-        for other in [ours.as_slice(), &relayed, b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1", b"", b"data: HTTP/1.1 4"] {
+        for other in [
+            ours.as_slice(),
+            &relayed,
+            b"HTTP/1.1 200 OK\r\n\r\n",
+            b"HTTP/1.1",
+            b"",
+            b"data: HTTP/1.1 4",
+        ] {
             assert!(!unparsed.replaces(other));
         }
         assert!(unparsed.pending().is_empty());
-        assert!(unparsed.replaces(b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\r\n"));
+        assert!(
+            unparsed.replaces(b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\r\n")
+        );
         let text = String::from_utf8(unparsed.pending().to_vec()).unwrap();
-        assert!(text.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{text}");
-        assert!(text.contains("application/problem+json") && text.contains("\r\nconnection: close\r\n"), "{text}");
+        assert!(
+            text.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("application/problem+json") && text.contains("\r\nconnection: close\r\n"),
+            "{text}"
+        );
         unparsed.written(text.len() - 1);
         assert_eq!(unparsed.pending(), b"}");
     }
@@ -124,7 +147,12 @@ mod tests {
         let check = |begin: &[u8], expected| {
             let mut unparsed = Unparsed::default();
             unparsed.head_begins(begin);
-            assert_eq!(unparsed.surface(), expected, "{:?}", begin.escape_ascii().to_string());
+            assert_eq!(
+                unparsed.surface(),
+                expected,
+                "{:?}",
+                begin.escape_ascii().to_string()
+            );
         };
         check(b"POST /v1/messages HTTP/1.1\r\nbad header", Surface::Gateway);
         check(b"GET /v1/", Surface::Gateway);

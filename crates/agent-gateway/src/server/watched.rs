@@ -230,7 +230,11 @@ impl Seen {
             self.since = now;
         }
         let idle = !matches!(phase, Phase::Busy);
-        if idle && self.asked_to_finish.is_some_and(|asked| now >= asked + FINISH_GRACE) {
+        if idle
+            && self
+                .asked_to_finish
+                .is_some_and(|asked| now >= asked + FINISH_GRACE)
+        {
             self.watched.judge(Verdict::Cut);
             return true;
         }
@@ -285,7 +289,11 @@ mod tests {
         let mut clock = Clock::new();
         assert_eq!(clock.after(9), Verdict::GoOn);
         clock.0.watched.bytes_came();
-        assert_eq!(clock.after(1), Verdict::Cut, "the first bytes do not start it anew");
+        assert_eq!(
+            clock.after(1),
+            Verdict::Cut,
+            "the first bytes do not start it anew"
+        );
 
         let mut clock = Clock::new();
         drop(clock.0.watched.request_began());
@@ -303,7 +311,11 @@ mod tests {
         clock.after(0);
         drop(clock.0.watched.request_began());
         assert_eq!(clock.after(1), Verdict::GoOn);
-        assert_eq!(clock.after(74), Verdict::GoOn, "the second request started it anew");
+        assert_eq!(
+            clock.after(74),
+            Verdict::GoOn,
+            "the second request started it anew"
+        );
         assert_eq!(clock.after(1), Verdict::Finish);
         assert_eq!(clock.after(4), Verdict::Finish);
         assert_eq!(clock.after(1), Verdict::Cut);
@@ -337,7 +349,13 @@ mod tests {
             watched.judge(verdict);
         }
         let ended = tokio::time::timeout(Duration::from_secs(10), waiting.join_next()).await;
-        assert!(ended.expect("the second verdict is heard").unwrap().unwrap().is_none());
+        assert!(
+            ended
+                .expect("the second verdict is heard")
+                .unwrap()
+                .unwrap()
+                .is_none()
+        );
         watched.judge(Verdict::Finish);
         assert_eq!(watched.verdict(), Verdict::Cut);
     }

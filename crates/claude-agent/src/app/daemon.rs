@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent_config::environment::Environment;
-use agent_config::{Loaded, ProductionConfig};
+use agent_config::{Loaded, ProductionConfig, SignatureAlgorithm, SigningKey};
 use agent_gateway::{
     BindError, ConfigurationView, Gateway, GatewayLimits, GatewayParts, GatewaySettings, Sharing, TlsFiles,
     Upstream, UpstreamTimeouts,
 };
 use agent_performance::lifecycle::Lifecycle;
 use agent_security::redact::Redactor;
+use agent_security::signature::{Algorithm, VerifyingKey};
 use agent_security::token::{self, Credentials, Kept};
 use tokio_util::sync::CancellationToken;
 
@@ -224,8 +225,35 @@ fn settings(config: &ProductionConfig) -> Result<GatewaySettings, AppError> {
         },
         compression: performance.enable_compression,
         serve_messages_cache: performance.cache_messages,
+        signing: signing(config)?,
         drain_deadline: server.drain_deadline.duration(),
     })
+}
+
+/// The keys that requests may be signed with; none where no signature is asked for.
+fn signing(config: &ProductionConfig) -> Result<Option<Vec<VerifyingKey>>, AppError> {
+    let security = &config.security;
+    if !security.enable_request_signing {
+        return Ok(None);
+    }
+    let key = |key: &SigningKey| {
+        let algorithm = match key.algorithm {
+            SignatureAlgorithm::HmacSha256 => Algorithm::HmacSha256,
+            SignatureAlgorithm::Ed25519 => Algorithm::Ed25519,
+        };
+        VerifyingKey::from_file(&key.id, algorithm, &key.key_file).map_err(|error| {
+            misconfigured(
+                format!("the request signing key {} can't be used: {error}", key.id),
+                "correct its entry in security.request_signing_keys",
+            )
+        })
+    };
+    security
+        .request_signing_keys
+        .iter()
+        .map(key)
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 fn tls(config: &ProductionConfig) -> Result<Option<TlsFiles>, AppError> {

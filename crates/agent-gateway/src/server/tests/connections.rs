@@ -22,8 +22,15 @@ async fn connections_past_the_limit_wait_and_idle_ones_make_room() {
     }
     let began = Instant::now();
     let mut third = Client::connect(gateway.addresses.tcp).await;
-    assert_eq!(third.ask(LIVEZ).await.status, 200, "an idle connection was closed for it");
-    assert!(began.elapsed() > Duration::from_millis(100), "it was served past the limit");
+    assert_eq!(
+        third.ask(LIVEZ).await.status,
+        200,
+        "an idle connection was closed for it"
+    );
+    assert!(
+        began.elapsed() > Duration::from_millis(100),
+        "it was served past the limit"
+    );
     gateway.stop().await;
 }
 
@@ -31,7 +38,11 @@ async fn connections_past_the_limit_wait_and_idle_ones_make_room() {
 async fn requests_on_one_connection_are_answered_in_order() {
     let gateway = Running::start().await;
     let mut client = Client::connect(gateway.addresses.tcp).await;
-    client.send(format!("{LIVEZ}GET /nowhere HTTP/1.1\r\nhost: localhost\r\n\r\n{LIVEZ}")).await;
+    client
+        .send(format!(
+            "{LIVEZ}GET /nowhere HTTP/1.1\r\nhost: localhost\r\n\r\n{LIVEZ}"
+        ))
+        .await;
     for status in [200, 404, 200] {
         assert_eq!(client.answer(false).await.unwrap().status, status);
     }
@@ -59,9 +70,16 @@ async fn a_drain_lets_requests_end_and_closes_the_rest() {
     let stopping = gateway.stop();
     let client = async {
         assert!(idle.is_closed().await);
-        assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nothing new is accepted");
+        assert!(
+            tokio::net::TcpStream::connect(address).await.is_err(),
+            "nothing new is accepted"
+        );
         busy.send(body).await;
-        assert_eq!(busy.answer(false).await.unwrap().status, 400, "what was begun is answered");
+        assert_eq!(
+            busy.answer(false).await.unwrap().status,
+            400,
+            "what was begun is answered"
+        );
         assert!(busy.is_closed().await);
     };
     let (report, ()) = tokio::join!(stopping, client);
@@ -100,10 +118,20 @@ async fn the_unix_socket_answers_as_tcp_does() {
         stream.read_to_string(&mut text).await.unwrap();
         text[9..12].parse::<u16>().unwrap()
     };
-    assert_eq!(ask("host: whatever\r\n").await, 401, "the token is needed here, too");
-    assert_eq!(ask(&format!("host: whatever\r\nx-api-key: {TOKEN}\r\n")).await, 200);
+    assert_eq!(
+        ask("host: whatever\r\n").await,
+        401,
+        "the token is needed here, too"
+    );
+    assert_eq!(
+        ask(&format!("host: whatever\r\nx-api-key: {TOKEN}\r\n")).await,
+        200
+    );
     assert_eq!(ask(&format!("x-api-key: {TOKEN}\r\n")).await, 200);
-    assert_eq!(ask(&format!("origin: https://evil.example\r\nx-api-key: {TOKEN}\r\n")).await, 403);
+    assert_eq!(
+        ask(&format!("origin: https://evil.example\r\nx-api-key: {TOKEN}\r\n")).await,
+        403
+    );
     gateway.stop().await;
     assert!(!path.exists());
 }

@@ -28,7 +28,12 @@ fn post(lines: &str) -> String {
 #[tokio::test]
 async fn silence_and_heads_that_never_end_are_cut() {
     let gateway = impatient().await;
-    for begin in ["", "G", "GET /livez HTTP/1.1\r\nhost: loc", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+    for begin in [
+        "",
+        "G",
+        "GET /livez HTTP/1.1\r\nhost: loc",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
         let mut client = Client::connect(gateway.addresses.tcp).await;
         client.send(begin).await;
         assert!(client.is_closed().await, "{begin:?}");
@@ -52,7 +57,10 @@ async fn a_further_request_has_the_time_of_a_first_one() {
     let mut client = Client::connect(gateway.addresses.tcp).await;
     let request = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
     assert_eq!(client.ask(request).await.status, 200);
-    assert!(client.is_quiet(SHORT * 4).await, "between requests there is the time of keep-alive");
+    assert!(
+        client.is_quiet(SHORT * 4).await,
+        "between requests there is the time of keep-alive"
+    );
     assert_eq!(client.ask(request).await.status, 200);
     client.send("GET /livez HT").await;
     assert!(client.is_closed().await);
@@ -63,7 +71,13 @@ async fn a_further_request_has_the_time_of_a_first_one() {
 async fn an_idle_connection_ends_in_order() {
     let gateway = impatient().await;
     let mut client = Client::connect(gateway.addresses.tcp).await;
-    assert_eq!(client.ask("GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await.status, 200);
+    assert_eq!(
+        client
+            .ask("GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            .await
+            .status,
+        200
+    );
     assert!(client.is_closed().await);
     gateway.stop().await;
 }
@@ -154,12 +168,15 @@ async fn bodies_together_have_a_limit_that_comes_back() {
 async fn who_takes_nothing_is_cut() {
     let gateway = impatient().await;
     let mut client = Client::connect(gateway.addresses.tcp).await;
-    let request = format!("GET /api/v1/openapi.json HTTP/1.1\r\nhost: localhost\r\nx-api-key: {TOKEN}\r\n\r\n");
+    let request =
+        format!("GET /api/v1/openapi.json HTTP/1.1\r\nhost: localhost\r\nx-api-key: {TOKEN}\r\n\r\n");
     // Answers to requests that are sent on and on fill the buffers between the two.
     let began = Instant::now();
     let batch = request.repeat(200);
     let sending = async { while client.send(&batch).await {} };
-    tokio::time::timeout(TOO_LONG, sending).await.expect("the connection stays for ever");
+    tokio::time::timeout(TOO_LONG, sending)
+        .await
+        .expect("the connection stays for ever");
     assert!(began.elapsed() >= SHORT);
     gateway.stop().await;
 }
@@ -177,7 +194,16 @@ async fn half_open_connections_leave_nothing() {
         other.finish().await;
     }
     let began = Instant::now();
-    let open = || gateway.metrics.gauge("http.server.connections", agent_performance::metrics::MetricUnit::Count, &[] as &[(&str, &str)]).value();
+    let open = || {
+        gateway
+            .metrics
+            .gauge(
+                "http.server.connections",
+                agent_performance::metrics::MetricUnit::Count,
+                &[] as &[(&str, &str)],
+            )
+            .value()
+    };
     while open() > 0.0 {
         assert!(began.elapsed() < TOO_LONG, "{} connections stay", open());
         tokio::time::sleep(Duration::from_millis(20)).await;

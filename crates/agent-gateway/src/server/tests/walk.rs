@@ -9,7 +9,11 @@ use crate::testing::{Running, TOKEN};
 
 /// A request to `route` with these header lines, each ended by CR LF.
 fn request(route: &Route, lines: &str) -> String {
-    format!("{} {} HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n", route.method, path_of(route))
+    format!(
+        "{} {} HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n",
+        route.method,
+        path_of(route)
+    )
 }
 
 async fn check(address: SocketAddr, route: &Route, lines: &str, status: u16) {
@@ -36,11 +40,18 @@ async fn no_route_answers_without_the_right_credential() {
             check(address, route, "authorization: Basic eDp5\r\n", 401).await;
         } else {
             let answer = Client::connect(address).await.ask(request(route, "")).await;
-            assert!(matches!(answer.status, 200 | 503), "{}: {answer:?}", route.pattern);
+            assert!(
+                matches!(answer.status, 200 | 503),
+                "{}: {answer:?}",
+                route.pattern
+            );
         }
     }
     // One wrong credential a row would use the failures of an address up; each credential in turn has a gateway of its own.
-    for (index, lines) in ["x-api-key: wrong\r\n", "authorization: Bearer wrong\r\n"].into_iter().enumerate() {
+    for (index, lines) in ["x-api-key: wrong\r\n", "authorization: Bearer wrong\r\n"]
+        .into_iter()
+        .enumerate()
+    {
         for chunk in ROUTES.chunks(10) {
             let gateway = Running::start().await;
             for route in chunk {
@@ -69,9 +80,18 @@ async fn no_route_answers_a_foreign_host_or_page() {
             let lines = format!("{lines}x-api-key: {TOKEN}\r\n");
             check(gateway.addresses.tcp, route, &lines, 403).await;
         }
-        for host in ["evil.example", "localhost.evil.example", "192.168.7.7", "[::2]", "localhost@evil.example"] {
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "192.168.7.7",
+            "[::2]",
+            "localhost@evil.example",
+        ] {
             let path = path_of(route);
-            let request = format!("{} {path} HTTP/1.1\r\nhost: {host}\r\nx-api-key: {TOKEN}\r\n\r\n", route.method);
+            let request = format!(
+                "{} {path} HTTP/1.1\r\nhost: {host}\r\nx-api-key: {TOKEN}\r\n\r\n",
+                route.method
+            );
             let answer = Client::connect(gateway.addresses.tcp).await.ask(&request).await;
             let status = if host.contains('@') { 400 } else { 403 };
             assert_refusal(&answer, surface(route), status, &request);
@@ -82,7 +102,12 @@ async fn no_route_answers_a_foreign_host_or_page() {
         );
         let answer = Client::connect(gateway.addresses.tcp).await.ask(&preflight).await;
         assert_refusal(&answer, surface(route), 403, &preflight);
-        assert!(!answer.headers.iter().any(|(name, _)| name.starts_with("access-control")));
+        assert!(
+            !answer
+                .headers
+                .iter()
+                .any(|(name, _)| name.starts_with("access-control"))
+        );
     }
     gateway.stop().await;
 }
@@ -98,7 +123,10 @@ async fn no_route_takes_a_method_that_it_does_not_have() {
             );
             let answer = Client::connect(gateway.addresses.tcp).await.ask(&request).await;
             assert_refusal(&answer, surface(route), 405, &request);
-            assert!(answer.header("allow").unwrap().contains(route.method.as_str()), "{answer:?}");
+            assert!(
+                answer.header("allow").unwrap().contains(route.method.as_str()),
+                "{answer:?}"
+            );
         }
     }
     gateway.stop().await;
@@ -122,7 +150,10 @@ async fn no_route_takes_a_body_that_is_too_large() {
         let announced = format!("{lines}content-length: {}\r\n", limit + 1);
         check(gateway.addresses.tcp, route, &announced, 413).await;
         let absurd = format!("{lines}content-length: 18446744073709551613\r\n");
-        let answer = Client::connect(gateway.addresses.tcp).await.ask(request(route, &absurd)).await;
+        let answer = Client::connect(gateway.addresses.tcp)
+            .await
+            .ask(request(route, &absurd))
+            .await;
         assert!(matches!(answer.status, 400 | 413), "{answer:?}");
     }
     gateway.stop().await;

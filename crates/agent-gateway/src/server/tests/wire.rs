@@ -111,7 +111,10 @@ impl Client {
     /// Whether nothing comes and nothing is closed for so long.
     pub(super) async fn is_quiet(&mut self, time: Duration) -> bool {
         let mut space = [0; 1024];
-        self.read.is_empty() && tokio::time::timeout(time, self.stream.read(&mut space)).await.is_err()
+        self.read.is_empty()
+            && tokio::time::timeout(time, self.stream.read(&mut space))
+                .await
+                .is_err()
     }
 
     /// Says that no more will come.
