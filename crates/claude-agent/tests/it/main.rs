@@ -9,12 +9,15 @@
 
 mod badinput;
 mod chat;
+mod compatibility;
 mod config;
 mod demo;
 mod documents;
 mod faults;
 mod kill;
 mod metrics;
+mod openapi;
+mod prometheus;
 mod run;
 mod serve;
 mod sessions;
