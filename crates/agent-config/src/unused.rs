@@ -5,8 +5,6 @@
 /// Keys, or whole sections where the name ends with a dot.
 const UNUSED: &[&str] = &[
     "security.api_key_rotation_interval",
-    "security.enable_request_signing",
-    "security.request_signing_keys",
     "monitoring.metrics_export_interval",
     "monitoring.enable_health_checks",
     "monitoring.health_check_interval",

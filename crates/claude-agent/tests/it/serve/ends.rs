@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::wire::Answer;
+use super::wire::{Answer, unchunked};
 use super::{Daemon, question};
 use crate::support::{Machine, Simulator, expect_code, stderr, wait_until};
 
@@ -33,9 +33,10 @@ fn a_stream_that_is_under_way_ends_whole_and_new_clients_find_nobody() {
         wait_until("the port is closed", || {
             std::net::TcpStream::connect(&address).is_err()
         });
-        let mut rest = String::new();
-        stream.read_to_string(&mut rest).unwrap();
-        assert!(rest.contains("message_stop"), "{signal}: {rest}");
+        let mut raw = first.to_vec();
+        stream.read_to_end(&mut raw).unwrap();
+        let whole = String::from_utf8(unchunked(&raw)).unwrap();
+        assert!(whole.contains("event: message_stop"), "{signal}: {whole}");
         expect_code(&daemon.output(), 0);
     }
 }

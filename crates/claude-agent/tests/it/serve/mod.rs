@@ -91,7 +91,9 @@ impl Daemon {
 
     /// A request of somebody who does not.
     fn stranger(&self, method: &str, path: &str) -> Request {
-        Request::new(method, path).header("host", self.address())
+        Request::new(method, path)
+            .header("host", self.address())
+            .header("anthropic-version", "2023-06-01")
     }
 
     fn get(&self, path: &str) -> Answer {
@@ -130,7 +132,12 @@ impl Drop for Daemon {
 
 /// `serve` on a free port, in front of the simulator, with `CLAUDE_AGENT__` variables given without that prefix.
 fn command(machine: &Machine, simulator: &Simulator, variables: &[(&str, &str)]) -> Command {
-    let mut command = machine.against(simulator, &["serve", "--listen", "127.0.0.1:0"]);
+    command_on("127.0.0.1:0", machine, simulator, variables)
+}
+
+/// The same on another address.
+fn command_on(listen: &str, machine: &Machine, simulator: &Simulator, variables: &[(&str, &str)]) -> Command {
+    let mut command = machine.against(simulator, &["serve", "--listen", listen]);
     for (name, value) in variables {
         command.env(format!("CLAUDE_AGENT__{name}"), value);
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use super::{Daemon, command, question, tls, wait_for_socket};
+use super::{Daemon, command, command_on, question, tls, wait_for_socket};
 use crate::support::{Machine, Simulator, exists, expect_code, finish, stderr, stdout, unprivileged};
 
 fn mode(path: &Path) -> u32 {
@@ -55,8 +55,7 @@ fn the_start_matrix() {
     ];
     let start = |listen: &str, variables: &[(&str, &str)]| {
         let machine = Machine::new();
-        let mut command = command(&machine, &simulator, variables);
-        command.args(["--listen", listen]);
+        let command = command_on(listen, &machine, &simulator, variables);
         (machine, command)
     };
     for listen in ["127.0.0.1:0", "[::1]:0"] {
@@ -126,7 +125,7 @@ fn a_taken_port_says_so_before_anything_runs() {
     let (machine, simulator) = (Machine::new(), Simulator::start(&[]));
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = finish(command(&machine, &simulator, &[]).args(["--listen", &address]));
+    let output = finish(&mut command_on(&address, &machine, &simulator, &[]));
     expect_code(&output, 1);
     let said = stderr(&output);
     assert!(said.contains(&address) && said.contains("--listen"), "{said}");

@@ -42,7 +42,9 @@ fn the_messages_api_answers_over_tcp_and_over_the_socket() {
     // The other header for credentials, and the other endpoints.
     let by_key =
         |method: &str, path: &str| daemon.stranger(method, path).header("x-api-key", &daemon.token());
-    for answer in both(&by_key("POST", "/v1/messages/count_tokens").json(&question("Hello"))) {
+    let mut counted = question("Hello");
+    counted.as_object_mut().unwrap().remove("max_tokens");
+    for answer in both(&by_key("POST", "/v1/messages/count_tokens").json(&counted)) {
         assert!(answer.expect(200).json()["input_tokens"].as_u64().unwrap() > 0);
     }
     for answer in both(&by_key("GET", "/v1/models")) {

@@ -123,7 +123,7 @@ pub(super) fn events(text: &str) -> Vec<Value> {
         .collect()
 }
 
-fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+pub(super) fn unchunked(mut rest: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     while let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") {
         let size = std::str::from_utf8(&rest[..end]).unwrap();
