@@ -171,6 +171,8 @@ pub(crate) static KEYS: &[Key] = keys! {
     performance.request_timeout => Within(ms(100), days(1)),
     performance.connection_pool_size => Within(1, 10_000),
     performance.memory_pool_max_size => Within(0, 100_000),
+    // What the program takes by itself. With less it would never do anything.
+    performance.memory_limit => Optional(Within(mib(16), mib(1_048_576))),
     performance.cache_size_mb => Within(0, 1_048_576),
     performance.cache_ttl => Within(secs(1), days(365)),
     performance.cache_messages => Any,

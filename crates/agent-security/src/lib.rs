@@ -6,6 +6,7 @@
 //! * [`redact`]: taking secrets out of text before it is shown or stored;
 //! * [`token`]: bearer tokens of our own servers, and the file that keeps one;
 //! * [`rate_limit`]: how many requests someone may make;
+//! * [`network`]: which hosts and addresses may be connected to, and how a URL is read;
 //! * [`signature`]: who signed a request, that nothing of it was changed, and that it was not seen before.
 //!
 //! Nothing here starts a program or reads a clock, and no file is opened but those of tokens and keys; otherwise only where links lead is looked up. The decisions keep honest mistakes and
@@ -14,6 +15,7 @@
 
 mod characters;
 pub mod command;
+pub mod network;
 pub mod path;
 pub mod permission;
 mod private_file;

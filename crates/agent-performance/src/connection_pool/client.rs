@@ -73,6 +73,7 @@ impl HttpClient {
             Arc::clone(&counters),
             config.connection_timeout,
             config.tcp_keepalive,
+            config.address_filter.clone(),
         );
         // Connection tasks are owned by their sockets: each ends when its socket closes, and all sockets close
         // when this client and the last body are dropped.

@@ -25,7 +25,7 @@ mod tests;
 
 pub use body::PooledBody;
 pub use client::{HttpClient, SendLimits};
-pub use config::ConnectionPoolConfig;
+pub use config::{AddressFilter, ConnectionPoolConfig};
 pub use error::{ConnectFailure, PoolError, SendError};
 pub use pool::HttpConnectionPool;
 pub use proxy::{ProxyError, ProxySettings};

@@ -12,7 +12,7 @@ use agent_core::Instruments;
 use agent_core::tools::Children;
 use agent_performance::cache::{CacheLimits, ResponseCache};
 use agent_performance::cleanup::{
-    Admission, CleanupConfig, PressureLevel, ResourceCleanupManager, StopReport,
+    Admission, CleanupConfig, PressureConfig, PressureLevel, ResourceCleanupManager, StopReport,
 };
 use agent_performance::connection_pool::{ConnectionPoolConfig, HttpConnectionPool, ProxySettings};
 use agent_performance::instrumentation::{EventLoopLag, SystemMetrics};
@@ -154,6 +154,10 @@ impl Performance {
                 interval: config.performance.gc_interval.duration(),
                 pressure_interval: pace.pressure,
                 leak_threshold: LEAK_THRESHOLD,
+                pressure: PressureConfig {
+                    memory_limit: config.performance.memory_limit.map(u64::from),
+                    ..PressureConfig::default()
+                },
                 tracker: Some(tracker.clone()),
                 lifecycle: lifecycle.clone(),
                 ..CleanupConfig::default()

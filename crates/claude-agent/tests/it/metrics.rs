@@ -62,6 +62,23 @@ fn sum(series: &[Value], name: &str, tags: &[(&str, &str)], field: &str) -> f64 
 }
 
 #[test]
+fn memory_is_judged_by_the_limit_that_the_operator_sets() {
+    for (limit, short) in [("16 MiB", true), ("64 GiB", false)] {
+        let machine = Machine::new();
+        workspace(&machine);
+        let simulator = Simulator::start(&[]);
+        let mut run = machine.against(&simulator, &["run", "--permission-mode", "policy", TASK]);
+        run.env("CLAUDE_AGENT__PERFORMANCE__MEMORY_LIMIT", limit);
+        expect_code(&finish(&mut run), 0);
+        let found = metrics(&machine, &[]);
+        let answered = series(&found).iter().any(|one| {
+            one["name"] == "timing.cleanup.pressure_response" && one["tags"]["level"] == "critical"
+        });
+        assert_eq!(answered, short, "{limit}");
+    }
+}
+
+#[test]
 fn a_run_with_tools_shows_every_figure_with_its_true_count() {
     let machine = Machine::new();
     workspace(&machine);

@@ -115,6 +115,19 @@ async fn what_one_stores_the_other_finds_with_its_age() {
 }
 
 #[tokio::test]
+async fn a_cache_may_come_later_than_the_connection() {
+    let server = RedisServer::start();
+    let one = Replica::of(&server).await;
+    let late = ResponseCache::new(1 << 20, MINUTE).with_shared(&one.shared, None);
+    eventually("it shares", async || {
+        late.put("k".into(), Bytes::from_static(b"v"), None).await;
+        late.get_shared_stats().unwrap().written > 0
+    })
+    .await;
+    assert!(one.get("k").await.is_some());
+}
+
+#[tokio::test]
 async fn an_entry_lives_in_all_places_as_long_as_it_may_and_no_longer() {
     let server = RedisServer::start();
     let (one, two) = (Replica::of(&server).await, Replica::of(&server).await);

@@ -20,12 +20,16 @@ pub(super) async fn listen(
     cache: Weak<Inner>,
     token: CancellationToken,
 ) {
+    // The connection may be older than this cache, and then nothing announces it.
+    let mut is_new = true;
     loop {
         let event = tokio::select! {
             biased;
             () = token.cancelled() => return,
+            () = std::future::ready(()), if is_new => Ok(SharedEvent::Connected),
             event = events.recv() => event,
         };
+        is_new = false;
         let (Some(tier), Some(cache)) = (tier.upgrade(), cache.upgrade()) else {
             return;
         };
@@ -40,6 +44,10 @@ pub(super) async fn listen(
 /// After a silence: the memory stays only if nothing was removed meanwhile.
 async fn catch_up(tier: &Tier, cache: &Inner) {
     let known = tier.sequence.load(Ordering::Acquire);
+    if !tier.shared.is_up() {
+        // The connection to come is announced.
+        return;
+    }
     let now = match tier.shared.get(SEQUENCE, MAX_SEQUENCE_TEXT).await {
         Ok(None) => 0,
         Ok(Some(text)) => number(&text).unwrap_or(UNKNOWN),
