@@ -12,7 +12,7 @@ const PATH: &str = "/api/v1/openapi.json";
 /// Requests for each operation in each phase: enough for every parameter to be missing, too long and of another type once.
 const EXAMPLES: &str = "8";
 /// The whole run, in seconds; a fuzzer finds always more to do.
-const TIME: &str = "25";
+const TIME: &str = "15";
 
 /// Checks that this server fails by design: after some wrong credentials it says 429 instead of 401, and a request that
 /// the schema allows may name a session or folder that does not exist.

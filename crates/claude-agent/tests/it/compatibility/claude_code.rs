@@ -148,6 +148,25 @@ fn it_comes_back_after_an_overload_and_gives_up_on_what_stays_wrong() {
 }
 
 #[test]
+fn an_answer_that_breaks_is_asked_for_again() {
+    let rig = Rig::start(&[]);
+    let printed = expect_code(&finish(&mut claude(&rig, &["-p", "[break-once] hello"])), 0);
+    assert_eq!(printed.trim(), "Whole at last.");
+}
+
+#[test]
+fn it_counts_what_its_context_takes() {
+    let rig = Rig::start(&[]);
+    let printed = expect_code(&finish(&mut claude(&rig, &["-p", "/context"])), 0);
+    assert!(printed.contains("Context Usage"), "{printed}");
+    let asked = rig.simulator.requests();
+    let counts = asked
+        .iter()
+        .filter(|request| request.path == "/v1/messages/count_tokens?beta=true");
+    assert!(counts.count() > 3, "tokens are counted upstream");
+}
+
+#[test]
 fn a_wrong_key_is_said_to_be_one() {
     let rig = Rig::start(&[]);
     let mut command = claude(&rig, &["-p", "[wrong-key] hello", "--output-format", "json"]);

@@ -138,7 +138,10 @@ fn serve(machine: &Machine, upstream: &str, settings: &[(&str, &str)]) -> (Child
         .env("CLAUDE_AGENT__SERVER__LISTEN", "127.0.0.1:0")
         .env("CLAUDE_AGENT__SECURITY__RATE_LIMIT_REQUESTS_PER_MINUTE", "0")
         .envs(settings.iter().copied());
-    let mut daemon = command.stdout(Stdio::piped()).spawn().unwrap();
+    // Its warnings are many here, on purpose.
+    let log = machine.home().join("daemon.log");
+    let errors = std::fs::File::create(&log).unwrap();
+    let mut daemon = command.stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
     let output = daemon.stdout.take().unwrap();
     let (sender, receiver) = sync_channel(1);
     // The thread ends with the daemon, whose output it drains.
@@ -149,7 +152,11 @@ fn serve(machine: &Machine, upstream: &str, settings: &[(&str, &str)]) -> (Child
     });
     let Ok(line) = receiver.recv_timeout(DEADLINE) else {
         daemon.kill().ok();
-        panic!("the daemon never said where it listens: {:?}", daemon.wait());
+        daemon.wait().ok();
+        panic!(
+            "the daemon never said where it listens: {}",
+            std::fs::read_to_string(log).unwrap()
+        );
     };
     let url = line
         .split_whitespace()
@@ -157,4 +164,14 @@ fn serve(machine: &Machine, upstream: &str, settings: &[(&str, &str)]) -> (Child
         .unwrap_or_else(|| panic!("no address in {line:?}"))
         .to_owned();
     (daemon, url)
+}
+
+#[test]
+fn a_client_that_strays_is_caught() {
+    let rig = Rig::start(&[]);
+    assert!(!rig.strayed());
+    let ask = "import urllib.request; urllib.request.urlopen('http://elsewhere.invalid/', timeout=0.5)";
+    let output = crate::support::finish(rig.command("python3").args(["-c", ask]));
+    assert!(!output.status.success());
+    assert!(rig.strayed());
 }
