@@ -371,9 +371,8 @@ pub(crate) enum Found {
 /// Looks a request up. Neither query nor case plays a part.
 pub(crate) fn find(method: &Method, path: &str) -> Found {
     let fits = |route: &Route| pattern_fits(route.pattern, path);
-    let wanted = |route: &Route| {
-        route.method == *method || *method == Method::HEAD && route.method == Method::GET
-    };
+    let wanted =
+        |route: &Route| route.method == *method || *method == Method::HEAD && route.method == Method::GET;
     // A path that has rows of its own is not passed through under another method.
     let mut exact: Option<&'static str> = None;
     let mut methods = Vec::new();
@@ -458,14 +457,34 @@ mod tests {
         let relay = |target| Some(Target::Relay(target));
         let api = |target| Some(Target::Api(target));
         assert_eq!(target(Method::POST, "/v1/messages"), relay(RelayTarget::Messages));
-        assert_eq!(target(Method::POST, "/v1/messages/batches"), relay(RelayTarget::Other));
-        assert_eq!(target(Method::GET, "/v1/models/claude-x"), relay(RelayTarget::Model));
+        assert_eq!(
+            target(Method::POST, "/v1/messages/batches"),
+            relay(RelayTarget::Other)
+        );
+        assert_eq!(
+            target(Method::GET, "/v1/models/claude-x"),
+            relay(RelayTarget::Model)
+        );
         assert_eq!(target(Method::GET, "/v1/models/a/b"), relay(RelayTarget::Other));
         assert_eq!(target(Method::HEAD, "/"), Some(Target::Hello));
-        assert_eq!(target(Method::HEAD, "/livez"), Some(Target::Operations(OperationsTarget::Live)));
+        assert_eq!(
+            target(Method::HEAD, "/livez"),
+            Some(Target::Operations(OperationsTarget::Live))
+        );
         assert_eq!(target(Method::POST, "/api/v1/sessions/s/turns"), api(StartTurn));
-        assert_eq!(target(Method::GET, "/api/v1/sessions/s/turns/t/events"), api(TurnEvents));
-        for nowhere in ["/v1", "/v1/", "/V1/messages", "/api/v1/sessions/", "/api/v1/sessions//turns", "/x", "*"] {
+        assert_eq!(
+            target(Method::GET, "/api/v1/sessions/s/turns/t/events"),
+            api(TurnEvents)
+        );
+        for nowhere in [
+            "/v1",
+            "/v1/",
+            "/V1/messages",
+            "/api/v1/sessions/",
+            "/api/v1/sessions//turns",
+            "/x",
+            "*",
+        ] {
             assert_eq!(target(Method::GET, nowhere), None, "{nowhere}");
         }
     }
@@ -476,15 +495,23 @@ mod tests {
             panic!("found")
         };
         assert_eq!(methods, [&Method::GET, &Method::PATCH, &Method::DELETE]);
-        assert!(matches!(find(&Method::GET, "/v1/messages"), Found::WrongMethod(methods) if methods == [&Method::POST]));
-        assert!(matches!(find(&Method::DELETE, "/v1/models/x"), Found::WrongMethod(_)));
+        assert!(
+            matches!(find(&Method::GET, "/v1/messages"), Found::WrongMethod(methods) if methods == [&Method::POST])
+        );
+        assert!(matches!(
+            find(&Method::DELETE, "/v1/models/x"),
+            Found::WrongMethod(_)
+        ));
         assert!(matches!(find(&Method::GET, "/"), Found::WrongMethod(_)));
     }
 
     #[test]
     fn every_row_is_reached_by_its_own_pattern() {
         for (index, route) in ROUTES.iter().enumerate() {
-            let path = route.pattern.replace("{*rest}", "some/thing").replace(['{', '}'], "");
+            let path = route
+                .pattern
+                .replace("{*rest}", "some/thing")
+                .replace(['{', '}'], "");
             match find(&route.method, &path) {
                 Found::Route(found, _) => assert_eq!(found, index, "{} {}", route.method, route.pattern),
                 other => panic!("{} {}: {other:?}", route.method, route.pattern),

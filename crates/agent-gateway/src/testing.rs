@@ -40,7 +40,8 @@ pub(crate) struct Running {
     pub(crate) addresses: Addresses,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) metrics: MetricsCollector,
-    pub(crate) folder: TempDir,
+    /// Held for its end.
+    _folder: TempDir,
     pub(crate) simulator: Simulator,
     serving: TaskHandle<DrainReport>,
 }
@@ -67,7 +68,7 @@ impl Running {
             addresses,
             lifecycle,
             metrics,
-            folder,
+            _folder: folder,
             simulator,
             serving,
         }

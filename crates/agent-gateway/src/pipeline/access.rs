@@ -61,9 +61,7 @@ impl AccessMetrics {
         let (slot, label) = slot(status);
         self.timings[route][slot]
             .get_or_init(|| {
-                let (method, pattern) = ROUTES
-                    .get(route)
-                    .map_or(("_OTHER", "none"), |route| (route.method.as_str(), route.pattern));
+                let (method, pattern) = labels(route);
                 let code = status.to_string();
                 let tags = [
                     ("http.request.method", method),
@@ -74,6 +72,12 @@ impl AccessMetrics {
             })
             .record_since(at);
     }
+}
+
+fn labels(route: usize) -> (&'static str, &'static str) {
+    ROUTES
+        .get(route)
+        .map_or(("_OTHER", "none"), |route| (route.method.as_str(), route.pattern))
 }
 
 /// The place of a status among the slots, and its label where that is not the number.
@@ -110,6 +114,16 @@ impl Drop for Access {
     fn drop(&mut self) {
         self.metrics.active.fetch_sub(1, Relaxed);
         self.metrics.record(self.route, self.status, self.at);
+        // The pattern, not the path: what a client puts there may be a secret.
+        let (method, route) = labels(self.route);
+        let milliseconds = || self.at.elapsed().as_secs_f64() * 1000.0;
+        tracing::debug!(
+            method,
+            route,
+            status = self.status,
+            milliseconds = milliseconds(),
+            "request"
+        );
     }
 }
 

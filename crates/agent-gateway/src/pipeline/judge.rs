@@ -34,13 +34,6 @@ pub(super) struct Judge {
     limits: GatewayLimits,
 }
 
-/// What becomes of a request that is not refused.
-pub(super) enum Admitted {
-    Request(Context, Request<RequestBody>),
-    /// A browser asks whether a page may call; no handler is needed.
-    Preflight,
-}
-
 impl Judge {
     pub(super) fn new(parts: &GatewayParts) -> Self {
         let settings = &parts.settings;
@@ -59,6 +52,7 @@ impl Judge {
         }
     }
 
+    /// The request as its handler gets it; none when a browser only asks whether a page may call.
     pub(super) async fn admit(
         &self,
         caller: &Arc<Caller>,
@@ -66,7 +60,7 @@ impl Judge {
         access: &mut Access,
         started: Instant,
         request: Request<Incoming>,
-    ) -> Result<Admitted, Refusal> {
+    ) -> Result<Option<(Context, Request<RequestBody>)>, Refusal> {
         let (head, body) = request.into_parts();
         // Made first: whatever refuses the request, its body then counts as left unread.
         let mut body = RequestBody::new(body, self.intake(), caller);
@@ -77,7 +71,7 @@ impl Judge {
         }
         self.origins.check(caller.arrival, &head)?;
         if super::is_preflight(&head.method, &head.headers) {
-            return Ok(Admitted::Preflight);
+            return Ok(None);
         }
         let route = wanted(found)?;
         let credential = self.door.identify(route, &head.headers, caller, started)?;
@@ -115,10 +109,8 @@ impl Judge {
             route,
             trusted: credential.is_some() || self.door.is_open(),
             credential,
-            client: caller.address,
-            started,
         };
-        Ok(Admitted::Request(context, Request::from_parts(head, body)))
+        Ok(Some((context, Request::from_parts(head, body))))
     }
 
     fn intake(&self) -> Intake {

@@ -32,9 +32,11 @@ use hyper::body::Incoming;
 
 pub(crate) use access::AccessMetrics;
 pub(crate) use caller::Caller;
-pub(crate) use context::{ClientAddress, Context};
+use context::ClientAddress;
+pub(crate) use context::Context;
 pub(crate) use outgoing::Outgoing;
-pub(crate) use request_body::{BodyBudget, BodyError, RequestBody, Whole};
+use request_body::BodyBudget;
+pub(crate) use request_body::{BodyError, RequestBody, Whole};
 
 use crate::answer::{Answer, AnswerBody, Refusal, RequestId};
 use crate::api::AgentApi;
@@ -42,7 +44,7 @@ use crate::operations::Operations;
 use crate::parts::GatewayParts;
 use crate::relay::{InvalidUpstream, Relay};
 use crate::routes::{Surface, Target, surface_of};
-use judge::{Admitted, Judge};
+use judge::Judge;
 
 /// The name under which each answer tells its request's id, as the Messages API does.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -100,21 +102,25 @@ impl Pipeline {
     ) -> Response<Outgoing<G>> {
         let started = Instant::now();
         let mut access = self.metrics.began(started);
+        let surface = surface_of(request.uri().path());
         let mut frame = Frame {
             id: RequestId::new(),
-            surface: surface_of(request.uri().path()),
+            surface,
             standing: None,
             place: None,
             page: self.judge.origins.configured(request.headers()).cloned(),
-            compress: self.compression && compress::is_wanted(request.headers()),
+            // Relayed answers are left as they are, so that nobody need ask.
+            compress: self.compression
+                && surface != Surface::Gateway
+                && compress::is_wanted(request.headers()),
         };
         let admitted = self
             .judge
             .admit(caller, &mut frame, &mut access, started, request)
             .await;
         let answer = match admitted {
-            Ok(Admitted::Request(context, request)) => self.handle(context, request).await,
-            Ok(Admitted::Preflight) => Ok(preflight(frame.page.is_some())),
+            Ok(Some((context, request))) => self.handle(context, request).await,
+            Ok(None) => Ok(preflight(frame.page.is_some())),
             Err(refusal) => Err(refusal),
         };
         let answer = answer.unwrap_or_else(|refusal| refusal.answer(frame.surface, &frame.id));
@@ -136,7 +142,7 @@ impl Pipeline {
     }
 
     fn finish(&self, frame: &mut Frame, mut answer: Answer) -> Answer {
-        if frame.compress && frame.surface != Surface::Gateway {
+        if frame.compress {
             answer = compress::compressed(answer);
         }
         let headers = answer.headers_mut();

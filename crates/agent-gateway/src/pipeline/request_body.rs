@@ -25,22 +25,17 @@ const FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What bodies may take, shared by all requests.
 #[derive(Debug)]
-pub(crate) struct BodyBudget {
+pub(super) struct BodyBudget {
     max: usize,
     used: AtomicUsize,
 }
 
 impl BodyBudget {
-    pub(crate) fn new(max: usize) -> Arc<Self> {
+    pub(super) fn new(max: usize) -> Arc<Self> {
         Arc::new(BodyBudget {
             max,
             used: AtomicUsize::new(0),
         })
-    }
-
-    /// Bytes held now.
-    pub(crate) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
     }
 
     fn take(&self, bytes: usize) -> bool {
@@ -191,11 +186,6 @@ impl RequestBody {
 
     pub(super) fn set_limit(&mut self, limit: u64) {
         self.intake.limit = limit;
-    }
-
-    /// The most bytes that it may have.
-    pub(crate) fn limit(&self) -> u64 {
-        self.intake.limit
     }
 
     /// Reads all of it. What comes in one piece is not copied.

@@ -41,6 +41,7 @@ pub(super) async fn serve(
         seen: HashMap::new(),
         limits: PhaseLimits::new(&settings.limits),
         max: settings.limits.max_connections.max(1),
+        panicked: 0,
         figures,
     };
     let mut sweep = tokio::time::interval(connections.limits.interval());
@@ -91,6 +92,7 @@ struct Connections {
     seen: HashMap<Id, Seen>,
     limits: PhaseLimits,
     max: usize,
+    panicked: usize,
     figures: Figures,
 }
 
@@ -145,6 +147,7 @@ impl Connections {
         if let Err(error) = ended
             && error.is_panic()
         {
+            self.panicked += 1;
             tracing::error!(%error, "a connection's task panicked");
         }
         self.seen.remove(&id);
@@ -194,6 +197,7 @@ impl Connections {
         DrainReport {
             finished: before - cut,
             cut,
+            panicked: self.panicked,
         }
     }
 }

@@ -65,6 +65,8 @@ pub struct DrainReport {
     pub finished: usize,
     /// Connections that were cut at the deadline.
     pub cut: usize,
+    /// Connections whose task panicked, at any time since the start. Each was closed, and the others went on.
+    pub panicked: usize,
 }
 
 impl Gateway {

@@ -3,6 +3,7 @@
 mod connections;
 mod front;
 mod hostile;
+mod http2;
 mod replicas;
 mod walk;
 mod wire;
