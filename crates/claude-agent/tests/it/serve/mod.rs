@@ -2,6 +2,8 @@
 
 mod ends;
 mod observed;
+mod replicas;
+mod signing;
 mod start;
 mod tasks;
 mod tls;
