@@ -2,9 +2,10 @@
 
 mod checks;
 
-use std::sync::OnceLock;
+use std::process::Command;
 
-use super::client::{Run, node_script, python_script, run};
+use super::client::{Client, node_script, python_script};
+use super::expect::STATUS_CASES;
 use super::rig::Rig;
 
 /// One SDK in one manner of use.
@@ -22,74 +23,35 @@ enum Sdk {
 
 /// Every case, `cancel` last: the client is kept running after it.
 const CASES: &[&str] = &[
-    "plain",
-    "stream_helper",
-    "stream_raw",
-    "tools",
-    "tools_stream",
-    "thinking",
-    "thinking_stream",
-    "count_tokens",
-    "models",
-    "unknown_model",
-    "beta",
-    "headers",
-    "retry_after",
-    "overloaded_once",
-    "max_tokens",
-    "unknown_block",
-    "big",
-    "too_big",
-    "huge_event",
-    "wrong_key",
-    "stream_error",
-    "reset_mid",
-    "truncate",
-    "reset_mid_json",
-    "truncate_json",
-    "status=400",
-    "status=401",
-    "status=402",
-    "status=403",
-    "status=404",
-    "status=408",
-    "status=409",
-    "status=413",
-    "status=422",
-    "status=429",
-    "status=500",
-    "status=503",
-    "status=504",
-    "status=529",
+    "plain stream_helper stream_raw tools tools_stream thinking thinking_stream count_tokens models unknown_model beta headers",
+    "retry_after overloaded_once max_tokens unknown_block big too_big huge_event wrong_key",
+    "stream_error reset_mid truncate reset_mid_json truncate_json",
+    STATUS_CASES,
     "cancel",
 ];
 
 impl Sdk {
-    fn run(self) -> Result<Run, String> {
-        let rig = Rig::start(&[]);
-        let command = match self {
-            Self::Python2 { kind } => {
-                let mut command = python_script(&rig, "anthropic-python-2", "anthropic_sdk.py")?;
-                command.arg(kind);
-                command
-            }
-            Self::Python1 { kind } => {
-                let mut command = python_script(&rig, "anthropic-python-1", "anthropic_sdk.py")?;
-                command.arg(kind);
-                command
-            }
-            Self::TypeScript1 => {
-                let mut command = node_script(&rig, "node", "anthropic-sdk.mjs")?;
-                command.arg("@anthropic-ai/sdk");
-                command
-            }
-            Self::TypeScript0 => {
-                let mut command = node_script(&rig, "node", "anthropic-sdk.mjs")?;
-                command.arg("anthropic-sdk-before");
-                command
-            }
+    fn script(self, rig: &Rig) -> Result<Command, String> {
+        let (mut command, how) = match self {
+            Self::Python2 { kind } => (
+                python_script(rig, "anthropic-python-2", "anthropic_sdk.py")?,
+                kind,
+            ),
+            Self::Python1 { kind } => (
+                python_script(rig, "anthropic-python-1", "anthropic_sdk.py")?,
+                kind,
+            ),
+            Self::TypeScript1 => (
+                node_script(rig, "node", "anthropic-sdk.mjs")?,
+                "@anthropic-ai/sdk",
+            ),
+            Self::TypeScript0 => (
+                node_script(rig, "node", "anthropic-sdk.mjs")?,
+                "anthropic-sdk-before",
+            ),
         };
-        run(&rig, command, CASES)
+        command.arg(how);
+        Ok(command)
     }
 
     fn is_python(self) -> bool {
@@ -111,61 +73,57 @@ macro_rules! tests {
         mod $name {
             use super::*;
 
-            static RUN: OnceLock<Result<Run, String>> = OnceLock::new();
-
-            fn seen() -> &'static Run {
-                RUN.get_or_init(|| $sdk.run()).as_ref().unwrap_or_else(|error| panic!("{error}"))
-            }
+            static CLIENT: Client = Client::new(|rig| $sdk.script(rig), CASES);
 
             #[test]
             fn messages_come_whole_and_as_streams() {
-                checks::messages(seen());
+                checks::messages(CLIENT.seen());
             }
 
             #[test]
             fn tools_are_called_and_their_results_answered() {
-                checks::tools(seen());
+                checks::tools(CLIENT.seen());
             }
 
             #[test]
             fn thinking_goes_back_with_its_signature() {
-                checks::thinking(seen());
+                checks::thinking(CLIENT.seen());
             }
 
             #[test]
             fn tokens_are_counted_and_models_listed_page_by_page() {
-                checks::catalogue(seen());
+                checks::catalogue(CLIENT.seen());
             }
 
             #[test]
             fn every_status_is_the_exception_that_the_sdk_has_for_it() {
-                checks::statuses(seen(), $sdk);
+                checks::statuses(CLIENT.seen(), $sdk);
             }
 
             #[test]
             fn the_daemons_own_refusals_look_like_the_apis() {
-                checks::own_refusals(seen(), $sdk);
+                checks::own_refusals(CLIENT.seen(), $sdk);
             }
 
             #[test]
             fn an_answer_that_breaks_is_an_error() {
-                checks::broken(seen(), $sdk);
+                checks::broken(CLIENT.seen(), $sdk);
             }
 
             #[test]
             fn what_the_daemon_does_not_know_passes_through() {
-                checks::unknown(seen(), $sdk);
+                checks::unknown(CLIENT.seen(), $sdk);
             }
 
             #[test]
             fn limits_are_visible_and_waits_are_kept() {
-                checks::waits(seen());
+                checks::waits(CLIENT.seen());
             }
 
             #[test]
             fn cancelling_ends_the_request_upstream() {
-                assert!(seen().cancelled_upstream, "the daemon went on asking for nobody");
-                assert_eq!(seen().case("cancel")["first"], "message_start");
+                assert!(CLIENT.seen().cancelled_upstream, "the daemon went on asking for nobody");
+                assert_eq!(CLIENT.seen().case("cancel")["first"], "message_start");
             }
         }
     )* };

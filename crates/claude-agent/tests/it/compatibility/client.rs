@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,43 @@ impl Run {
     pub(crate) fn upstream(&self, part: &str) -> Vec<&ReceivedRequest> {
         let holds = |request: &&ReceivedRequest| String::from_utf8_lossy(&request.body).contains(part);
         self.requests.iter().filter(holds).collect()
+    }
+}
+
+/// A client that runs once, with a daemon and a simulator of its own, for all tests that look at it.
+pub(crate) struct Client {
+    script: fn(&Rig) -> Result<Command, String>,
+    /// Names of cases, several in a text.
+    cases: &'static [&'static str],
+    run: OnceLock<Result<Run, String>>,
+}
+
+impl Client {
+    pub(crate) const fn new(
+        script: fn(&Rig) -> Result<Command, String>,
+        cases: &'static [&'static str],
+    ) -> Self {
+        Self {
+            script,
+            cases,
+            run: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn seen(&self) -> &Run {
+        let once = || {
+            let rig = Rig::start(&[]);
+            let cases: Vec<&str> = self
+                .cases
+                .iter()
+                .flat_map(|names| names.split_whitespace())
+                .collect();
+            run(&rig, (self.script)(&rig)?, &cases)
+        };
+        self.run
+            .get_or_init(once)
+            .as_ref()
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
@@ -91,7 +129,9 @@ pub(crate) fn node_script(rig: &Rig, environment: &str, name: &str) -> Result<Co
     let folder = rig.machine.home().join("node");
     std::fs::create_dir(&folder).unwrap();
     std::os::unix::fs::symlink(modules.canonicalize().unwrap(), folder.join("node_modules")).unwrap();
-    std::fs::copy(script(name), folder.join(name)).unwrap();
+    for file in [name, "report.mjs"] {
+        std::fs::copy(script(file), folder.join(file)).unwrap();
+    }
     let mut command = rig.command(Path::new("node"));
     command.arg(folder.join(name));
     Ok(command)

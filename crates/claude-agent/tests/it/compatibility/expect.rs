@@ -24,6 +24,10 @@ pub(crate) const STATUSES: &[(u16, &str)] = &[
     (529, "overloaded_error"),
 ];
 
+/// The same as cases of a script.
+pub(crate) const STATUS_CASES: &str = "status=400 status=401 status=402 status=403 status=404 status=408 status=409 status=413 \
+                                       status=422 status=429 status=500 status=503 status=504 status=529";
+
 pub(crate) fn text(seen: &Value, text: &str) {
     assert_eq!(seen["text"], text, "{seen}");
 }

@@ -74,6 +74,8 @@ impl Rig {
             command.env(name, "127.0.0.1,localhost");
         }
         command
+            // The scripts lie in the repository, which is no place for what Python compiles.
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("GATEWAY_URL", &self.url)
             .env("GATEWAY_KEY", &self.token);
         command
