@@ -50,7 +50,12 @@ pub(super) struct Cached {
 pub(super) fn key(tenant: &str, head: &Parts, uri: &Uri, body: &[u8]) -> CacheKey {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let betas: Vec<String> = head.headers.get_all("anthropic-beta").iter().map(text).collect();
-    let version: Vec<String> = head.headers.get_all("anthropic-version").iter().map(text).collect();
+    let version: Vec<String> = head
+        .headers
+        .get_all("anthropic-version")
+        .iter()
+        .map(text)
+        .collect();
     let selectors = SELECTORS.iter().flat_map(|name| {
         let values = head.headers.get_all(*name).iter();
         values.map(move |value| (*name, text(value)))
@@ -62,7 +67,10 @@ pub(super) fn key(tenant: &str, head: &Parts, uri: &Uri, body: &[u8]) -> CacheKe
         endpoint: &uri.to_string(),
         api_version: &version.join("\n"),
         betas: &betas.iter().map(String::as_str).collect::<Vec<_>>(),
-        selectors: &selectors.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>(),
+        selectors: &selectors
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect::<Vec<_>>(),
         body,
     };
     parts.key()
@@ -113,7 +121,12 @@ impl Cached {
                 } else {
                     CacheStatus::Miss
                 };
-                return Ok(given(answer.status, answer.headers.clone(), answer.body.clone(), status));
+                return Ok(given(
+                    answer.status,
+                    answer.headers.clone(),
+                    answer.body.clone(),
+                    status,
+                ));
             }
             Err(FetchError::Fetch(Unkept::Failed(error))) => return Err(error),
             Err(FetchError::Crowded { .. }) => return Err(Arc::new(RelayError::Crowded)),
@@ -134,7 +147,11 @@ impl Cached {
     }
 
     /// The stream under `key`, if there is one.
-    pub(super) async fn stream(&self, key: &CacheKey, caching: RequestCaching) -> Result<Answer, CacheStatus> {
+    pub(super) async fn stream(
+        &self,
+        key: &CacheKey,
+        caching: RequestCaching,
+    ) -> Result<Answer, CacheStatus> {
         match self.cache.lookup_response(key.as_str(), caching).await {
             Lookup::Hit { value, age } => Ok(replayed(value, CacheStatus::Hit, Some(age.as_secs()))),
             missed => Err(missed.status()),
@@ -175,7 +192,9 @@ impl Recording {
 
     /// Stores it: it came to its proper end.
     pub(super) fn keep(self) {
-        let Some(answer) = self.recorder.finish() else { return };
+        let Some(answer) = self.recorder.finish() else {
+            return;
+        };
         let (cache, key) = (self.cached.cache, self.key);
         // In a task of its own: a shared cache is waited for, and the client has its answer already.
         let store = async move { cache.put_response(key.as_str(), &answer, None).await };

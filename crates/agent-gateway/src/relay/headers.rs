@@ -75,7 +75,9 @@ fn listed_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         return Vec::new();
     }
     let lines = headers.get_all(CONNECTION).into_iter();
-    let names = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+    let names = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','));
     names
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
         .collect()
@@ -87,7 +89,10 @@ mod tests {
 
     fn headers(lines: &[(&str, &str)]) -> HeaderMap {
         let lines = lines.iter().map(|(name, value)| {
-            (HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap())
+            (
+                HeaderName::try_from(*name).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            )
         });
         lines.collect()
     }
@@ -104,33 +109,75 @@ mod tests {
     #[test]
     fn the_gateways_and_the_connections_own_stay_behind() {
         let mut sent = headers(&[
-            ("host", "gateway"), ("authorization", "Bearer mine"), ("x-api-key", "mine"), ("cookie", "c"),
-            ("connection", "keep-alive, X-Hop"), ("connection", "x-other"), ("x-hop", "1"), ("x-other", "2"),
-            ("keep-alive", "5"), ("te", "trailers"), ("trailer", "x"), ("transfer-encoding", "chunked"),
-            ("upgrade", "h2c"), ("proxy-authorization", "p"), ("content-length", "3"), ("expect", "100-continue"),
-            ("signature", "s"), ("signature-input", "s"), ("accept-encoding", "gzip"),
-            ("anthropic-version", "2026-10-21"), ("anthropic-beta", "a"), ("anthropic-beta", "b, c"),
-            ("content-type", "application/json"), ("x-stainless-retry-count", "0"), ("x-unheard-of", "yes"),
+            ("host", "gateway"),
+            ("authorization", "Bearer mine"),
+            ("x-api-key", "mine"),
+            ("cookie", "c"),
+            ("connection", "keep-alive, X-Hop"),
+            ("connection", "x-other"),
+            ("x-hop", "1"),
+            ("x-other", "2"),
+            ("keep-alive", "5"),
+            ("te", "trailers"),
+            ("trailer", "x"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("proxy-authorization", "p"),
+            ("content-length", "3"),
+            ("expect", "100-continue"),
+            ("signature", "s"),
+            ("signature-input", "s"),
+            ("accept-encoding", "gzip"),
+            ("anthropic-version", "2026-10-21"),
+            ("anthropic-beta", "a"),
+            ("anthropic-beta", "b, c"),
+            ("content-type", "application/json"),
+            ("x-stainless-retry-count", "0"),
+            ("x-unheard-of", "yes"),
         ]);
         to_upstream(&mut sent, true);
-        assert_eq!(text(&sent), [
-            "accept-encoding: identity", "anthropic-beta: a", "anthropic-beta: b, c", "anthropic-version: 2026-10-21",
-            "content-type: application/json", "x-stainless-retry-count: 0", "x-unheard-of: yes",
-        ]);
+        assert_eq!(
+            text(&sent),
+            [
+                "accept-encoding: identity",
+                "anthropic-beta: a",
+                "anthropic-beta: b, c",
+                "anthropic-version: 2026-10-21",
+                "content-type: application/json",
+                "x-stainless-retry-count: 0",
+                "x-unheard-of: yes",
+            ]
+        );
     }
 
     #[test]
     fn the_upstreams_words_reach_the_client() {
         let mut sent = headers(&[
-            ("request-id", "req_1"), ("retry-after", "1"), ("retry-after-ms", "900"), ("x-should-retry", "true"),
-            ("anthropic-ratelimit-requests-remaining", "3"), ("content-length", "5"), ("date", "d"),
-            ("connection", "close"), ("transfer-encoding", "chunked"), ("keep-alive", "1"), ("set-cookie", "k=v"),
+            ("request-id", "req_1"),
+            ("retry-after", "1"),
+            ("retry-after-ms", "900"),
+            ("x-should-retry", "true"),
+            ("anthropic-ratelimit-requests-remaining", "3"),
+            ("content-length", "5"),
+            ("date", "d"),
+            ("connection", "close"),
+            ("transfer-encoding", "chunked"),
+            ("keep-alive", "1"),
+            ("set-cookie", "k=v"),
         ]);
         to_client(&mut sent);
-        assert_eq!(text(&sent), [
-            "anthropic-ratelimit-requests-remaining: 3", "content-length: 5", "date: d", "request-id: req_1",
-            "retry-after-ms: 900", "retry-after: 1", "x-should-retry: true",
-        ]);
+        assert_eq!(
+            text(&sent),
+            [
+                "anthropic-ratelimit-requests-remaining: 3",
+                "content-length: 5",
+                "date: d",
+                "request-id: req_1",
+                "retry-after-ms: 900",
+                "retry-after: 1",
+                "x-should-retry: true",
+            ]
+        );
     }
 
     #[test]

@@ -92,7 +92,9 @@ impl Relay {
         let answer = match target {
             RelayTarget::Messages => self.message(context, head, uri, body).await,
             RelayTarget::CountTokens => self.count(context, head, uri, body).await,
-            RelayTarget::Models | RelayTarget::Model if head.method == Method::GET && body.is_end_stream() => {
+            RelayTarget::Models | RelayTarget::Model
+                if head.method == Method::GET && body.is_end_stream() =>
+            {
                 self.models(context, head, uri).await
             }
             RelayTarget::Models | RelayTarget::Model | RelayTarget::Other => {
@@ -109,7 +111,9 @@ impl Relay {
         uri: Uri,
         body: RequestBody,
     ) -> Result<Answer, Arc<RelayError>> {
-        let call = Call::read(context, head, uri, body, RequestKind::Messages).await.map_err(Arc::new)?;
+        let call = Call::read(context, head, uri, body, RequestKind::Messages)
+            .await
+            .map_err(Arc::new)?;
         if !(self.messages_from_cache && call.plain) {
             return self.send(call, None).await.map_err(Arc::new);
         }
@@ -120,7 +124,10 @@ impl Relay {
         }
         match self.cached.stream(&key, caching).await {
             Ok(answer) => Ok(answer),
-            Err(status) => self.send(call, Some((key, caching, status))).await.map_err(Arc::new),
+            Err(status) => self
+                .send(call, Some((key, caching, status)))
+                .await
+                .map_err(Arc::new),
         }
     }
 
@@ -131,7 +138,9 @@ impl Relay {
         uri: Uri,
         body: RequestBody,
     ) -> Result<Answer, Arc<RelayError>> {
-        let call = Call::read(context, head, uri, body, RequestKind::CountTokens).await.map_err(Arc::new)?;
+        let call = Call::read(context, head, uri, body, RequestKind::CountTokens)
+            .await
+            .map_err(Arc::new)?;
         if !call.plain {
             return self.send(call, None).await.map_err(Arc::new);
         }
@@ -197,9 +206,10 @@ impl Relay {
             Reading::whole(observer, head.status, encoded)
         };
         let (recording, status) = match cache {
-            Some((key, caching, status)) if matches!(reading, Reading::Events(_)) => {
-                (self.cached.record(key, caching, head.status, &head.headers), status)
-            }
+            Some((key, caching, status)) if matches!(reading, Reading::Events(_)) => (
+                self.cached.record(key, caching, head.status, &head.headers),
+                status,
+            ),
             Some((_, _, status)) => (None, status),
             None => (None, CacheStatus::Bypass),
         };
@@ -217,7 +227,11 @@ impl Relay {
         let mut observer = Observer::new(operation, Arc::clone(&self.costs));
         let timeouts = self.api.timeouts;
         let clock = Clock::start(timeouts.idle, timeouts.total);
-        let bytes = call.body.as_ref().map(|body| body.bytes().clone()).unwrap_or_default();
+        let bytes = call
+            .body
+            .as_ref()
+            .map(|body| body.bytes().clone())
+            .unwrap_or_default();
         let head_limit = if call.fields.stream {
             let upload = Duration::from_secs(bytes.len() as u64 / UPLOAD_BYTES_PER_SECOND);
             timeouts.first_byte.saturating_add(upload).min(timeouts.total)
@@ -271,7 +285,11 @@ impl Call {
         let body = body.whole().await?;
         let coding = head.headers.get(CONTENT_ENCODING);
         let plain = coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-        let fields = if plain { Fields::read(&body)? } else { Fields::default() };
+        let fields = if plain {
+            Fields::read(&body)?
+        } else {
+            Fields::default()
+        };
         Ok(Call {
             context,
             head,
@@ -290,7 +308,10 @@ impl Call {
 }
 
 fn is_events(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .map(|value| value.as_bytes())
+        .unwrap_or_default();
     let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();
     kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }

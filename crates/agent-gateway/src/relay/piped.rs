@@ -31,8 +31,10 @@ pub(super) struct Piped {
 
 enum State {
     Open,
-    /// What came before is with the client; this is still to be told.
+    /// This is still to be told.
     Interrupted(Interruption),
+    /// What came before was given a chance to leave; now the connection ends.
+    Cut(Interruption),
     Done,
 }
 
@@ -112,7 +114,9 @@ impl Piped {
                     if self.upstream.is_end_stream() {
                         self.ended();
                     }
-                    if !matches!(self.reading, Reading::Events(_)) || first.len().max(all.len()) >= MAX_GATHERED {
+                    if !matches!(self.reading, Reading::Events(_))
+                        || first.len().max(all.len()) >= MAX_GATHERED
+                    {
                         break;
                     }
                 }
@@ -160,9 +164,8 @@ impl Piped {
         };
     }
 
-    /// Tells the client, where a word can be put in; else the connection ends without a proper end.
-    fn tell(&mut self, interruption: Interruption) -> Result<Bytes, Interruption> {
-        self.state = State::Done;
+    /// Notes how the answer ended, and gives the client's last word of it, where one can be put in.
+    fn interrupted(&mut self, interruption: Interruption) -> Option<Bytes> {
         self.recording = None;
         let observer = match &mut self.reading {
             Reading::Events(events) => Some(events.observer()),
@@ -175,9 +178,9 @@ impl Piped {
         tracing::warn!(%interruption, id = %self.id, "an answer ended before its end");
         match &self.reading {
             Reading::Events(events) if !self.closed && events.between_events() => {
-                Ok(error_event(interruption, self.id))
+                Some(error_event(interruption, self.id))
             }
-            _ => Err(interruption),
+            _ => None,
         }
     }
 }
@@ -206,10 +209,25 @@ impl Body for Piped {
         }
         let interruption = match piped.state {
             State::Done => return Poll::Ready(None),
+            State::Cut(interruption) => {
+                piped.state = State::Done;
+                return Poll::Ready(Some(Err(interruption)));
+            }
             State::Interrupted(interruption) => interruption,
             State::Open => std::task::ready!(piped.clock.poll_expired(cx)),
         };
-        Poll::Ready(Some(piped.tell(interruption).map(Frame::data)))
+        match piped.interrupted(interruption) {
+            Some(word) => {
+                piped.state = State::Done;
+                Poll::Ready(Some(Ok(Frame::data(word))))
+            }
+            // The server throws away what it has not written when a body fails, so it gets a turn to write first.
+            None => {
+                piped.state = State::Cut(interruption);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {

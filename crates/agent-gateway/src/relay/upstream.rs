@@ -54,7 +54,11 @@ pub enum InvalidUpstream {
 
 impl Api {
     pub(super) fn new(upstream: &Upstream) -> Result<Self, InvalidUpstream> {
-        let uri: Uri = upstream.base_url.as_str().parse().map_err(|_| InvalidUpstream::Address)?;
+        let uri: Uri = upstream
+            .base_url
+            .as_str()
+            .parse()
+            .map_err(|_| InvalidUpstream::Address)?;
         let parts = uri.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
             return Err(InvalidUpstream::Address);
@@ -86,8 +90,12 @@ impl Api {
         } else {
             PathAndQuery::try_from(format!("{}{path}", self.prefix)).map_err(|_| RelayError::NoSuchPath)?
         };
-        let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
-        uri.path_and_query(path).build().map_err(|_| RelayError::NoSuchPath)
+        let uri = Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone());
+        uri.path_and_query(path)
+            .build()
+            .map_err(|_| RelayError::NoSuchPath)
     }
 
     /// Sends a request whose head came from a client; with `readable`, the answer comes in no encoding. Dropping the future
@@ -198,10 +206,26 @@ mod tests {
 
     #[test]
     fn paths_out_of_the_api_are_known() {
-        for path in ["/v1/../x", "/v1/..", "/v1/%2e%2e/x", "/v1/.%2E/x", "/v1/./x", "/v1/a\\..\\x", "/v1/..%2fx", "/v1/%2e%2e%2fx"] {
+        for path in [
+            "/v1/../x",
+            "/v1/..",
+            "/v1/%2e%2e/x",
+            "/v1/.%2E/x",
+            "/v1/./x",
+            "/v1/a\\..\\x",
+            "/v1/..%2fx",
+            "/v1/%2e%2e%2fx",
+        ] {
             assert!(leaves(path), "{path}");
         }
-        for path in ["/v1/messages", "/v1/models/claude-x.5", "/v1/files/a..b", "/v1/models/a%20b", "/v1/files/.hidden", "/v1/x/a%2Fb"] {
+        for path in [
+            "/v1/messages",
+            "/v1/models/claude-x.5",
+            "/v1/files/a..b",
+            "/v1/models/a%20b",
+            "/v1/files/.hidden",
+            "/v1/x/a%2Fb",
+        ] {
             assert!(!leaves(path), "{path}");
         }
     }

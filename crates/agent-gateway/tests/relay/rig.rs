@@ -11,7 +11,8 @@ use agent_core::session::SessionStore;
 use agent_core::tools::ToolRegistry;
 use agent_core::{Agent, AgentParts, AgentSettings, Instruments, RunLimits};
 use agent_gateway::{
-    ConfigurationView, Gateway, GatewayLimits, GatewayParts, GatewaySettings, LogBuffer, Upstream, UpstreamTimeouts,
+    ConfigurationView, Gateway, GatewayLimits, GatewayParts, GatewaySettings, LogBuffer, Upstream,
+    UpstreamTimeouts,
 };
 use agent_performance::cache::{CacheLimits, ResponseCache};
 use agent_performance::cleanup::ResourceCleanupManager;
@@ -102,7 +103,11 @@ impl Rig {
             },
             agent: agent(base_url, &store, &lifecycle),
             store,
-            run_limits: RunLimits { max_turns: 2, max_budget_usd: None, timeout: Duration::from_secs(20) },
+            run_limits: RunLimits {
+                max_turns: 2,
+                max_budget_usd: None,
+                timeout: Duration::from_secs(20),
+            },
             metrics: Some(collector.clone()),
             tracker,
             cache: ResponseCache::with_limits(CacheLimits::default()),
@@ -129,7 +134,10 @@ impl Rig {
 
     /// The header lines that every call has.
     pub(crate) fn head(&self) -> String {
-        format!("x-api-key: {}\r\nanthropic-version: 2023-06-01\r\ncontent-type: application/json\r\n", self.token)
+        format!(
+            "x-api-key: {}\r\nanthropic-version: 2023-06-01\r\ncontent-type: application/json\r\n",
+            self.token
+        )
     }
 
     pub(crate) async fn post(&self, path: &str, body: &str) -> Reply {
@@ -156,7 +164,8 @@ impl Rig {
             let samples = self.collector.get_metrics(Some(name));
             let all = samples.values().flatten();
             let fits = all.filter(|sample| {
-                tags.iter().all(|(key, value)| sample.tags.get(*key).is_some_and(|known| known == value))
+                tags.iter()
+                    .all(|(key, value)| sample.tags.get(*key).is_some_and(|known| known == value))
             });
             fits.map(|sample| sample.value).sum::<f64>()
         };
@@ -176,13 +185,16 @@ impl Drop for Rig {
     }
 }
 
-pub(crate) const STREAM: &str = r#"{"model":"claude-opus-5-5","max_tokens":8,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
-pub(crate) const WHOLE: &str = r#"{"model":"claude-opus-5-5","max_tokens":8,"messages":[{"role":"user","content":"hi"}]}"#;
+pub(crate) const STREAM: &str =
+    r#"{"model":"claude-opus-5-5","max_tokens":8,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+pub(crate) const WHOLE: &str =
+    r#"{"model":"claude-opus-5-5","max_tokens":8,"messages":[{"role":"user","content":"hi"}]}"#;
 
 fn settings(choice: &Choice) -> GatewaySettings {
     let long = Duration::from_secs(30);
     GatewaySettings {
         listen: "127.0.0.1:0".parse().unwrap(),
+        signing: None,
         unix_socket: None,
         tls: None,
         allowed_hosts: Vec::new(),

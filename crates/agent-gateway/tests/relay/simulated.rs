@@ -8,14 +8,18 @@ use super::rig::{Choice, Rig, STREAM, WHOLE};
 use super::wire::Reply;
 
 async fn rig(faults: &[&str]) -> (Simulator, Rig) {
-    rig_within(faults, Duration::from_secs(3)).await
+    rig_within(faults, Duration::from_millis(500), Duration::from_secs(3)).await
 }
 
-async fn rig_within(faults: &[&str], total: Duration) -> (Simulator, Rig) {
+async fn rig_within(faults: &[&str], idle: Duration, total: Duration) -> (Simulator, Rig) {
     let faults: Vec<FaultSpec> = faults.iter().map(|fault| fault.parse().unwrap()).collect();
-    let config = SimulatorConfig { faults, max_silence: Duration::from_secs(30), ..SimulatorConfig::default() };
+    let config = SimulatorConfig {
+        faults,
+        max_silence: Duration::from_secs(30),
+        ..SimulatorConfig::default()
+    };
     let simulator = Simulator::bind(config).await.unwrap();
-    let mut choice = Choice::idle(Duration::from_millis(500));
+    let mut choice = Choice::idle(idle);
     choice.timeouts.first_byte = Duration::from_millis(1500);
     choice.timeouts.total = total;
     choice.max_size = 32 << 20;
@@ -29,7 +33,10 @@ fn last_event(reply: &Reply) -> Option<&str> {
         return None;
     }
     let events = reply.text().split("\n\n").filter(|event| !event.is_empty());
-    events.last().and_then(|event| event.lines().next()).and_then(|line| line.strip_prefix("event: "))
+    events
+        .last()
+        .and_then(|event| event.lines().next())
+        .and_then(|line| line.strip_prefix("event: "))
 }
 
 #[tokio::test]
@@ -39,15 +46,31 @@ async fn the_whole_surface_answers() {
     let whole = rig.post("/v1/messages", WHOLE).await;
     assert_eq!(whole.json()["type"], "message");
     assert!(whole.header("request-id").unwrap().starts_with("req_"));
-    assert!(whole.headers.iter().any(|(name, _)| name.starts_with("anthropic-ratelimit-")), "{whole:?}");
-    let count = rig.post("/v1/messages/count_tokens", r#"{"model":"claude-opus-5-5","messages":[{"role":"user","content":"hi"}]}"#).await;
+    assert!(
+        whole
+            .headers
+            .iter()
+            .any(|(name, _)| name.starts_with("anthropic-ratelimit-")),
+        "{whole:?}"
+    );
+    let count = rig
+        .post(
+            "/v1/messages/count_tokens",
+            r#"{"model":"claude-opus-5-5","messages":[{"role":"user","content":"hi"}]}"#,
+        )
+        .await;
     assert!(count.json()["input_tokens"].as_u64().unwrap() > 0);
     let models = rig.get("/v1/models?limit=3").await;
     let first = models.json()["data"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!(rig.get(&format!("/v1/models/{first}")).await.json()["id"], first);
     assert_eq!(rig.get("/v1/unheard/of").await.status, 404);
-    let refused = rig.post("/v1/messages", r#"{"model":"claude-opus-5-5","messages":[]}"#).await;
-    assert_eq!((refused.status, refused.error().as_str()), (400, "invalid_request_error"));
+    let refused = rig
+        .post("/v1/messages", r#"{"model":"claude-opus-5-5","messages":[]}"#)
+        .await;
+    assert_eq!(
+        (refused.status, refused.error().as_str()),
+        (400, "invalid_request_error")
+    );
 }
 
 #[tokio::test]
@@ -91,7 +114,12 @@ async fn what_is_no_stream_passes_as_it_is() {
 
 #[tokio::test]
 async fn a_stream_byte_by_byte_is_whole() {
-    let (_simulator, rig) = rig_within(&["trickle=10us"], Duration::from_secs(60)).await;
+    let (_simulator, rig) = rig_within(
+        &["trickle=10us"],
+        Duration::from_secs(20),
+        Duration::from_secs(60),
+    )
+    .await;
     let reply = rig.stream().await;
     assert_eq!(last_event(&reply), Some("message_stop"));
 }
@@ -103,10 +131,18 @@ async fn sixteen_streams_and_a_long_prompt_at_once() {
     let streams = (0..16).map(|index| {
         let (rig, long) = (&rig, &long);
         async move {
-            if index == 0 { rig.post("/v1/messages", long).await } else { rig.stream().await }
+            if index == 0 {
+                rig.post("/v1/messages", long).await
+            } else {
+                rig.stream().await
+            }
         }
     });
     for reply in futures_util::future::join_all(streams).await {
-        assert!(matches!(last_event(&reply), Some("message_stop")) || reply.status == 400, "{}", reply.status);
+        assert!(
+            matches!(last_event(&reply), Some("message_stop")) || reply.status == 400,
+            "{}",
+            reply.status
+        );
     }
 }

@@ -45,7 +45,10 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) fn texts(&self) -> Vec<String> {
         let requests = self.requests.lock();
-        requests.iter().map(|request| String::from_utf8_lossy(request).into_owned()).collect()
+        requests
+            .iter()
+            .map(|request| String::from_utf8_lossy(request).into_owned())
+            .collect()
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -132,9 +135,15 @@ async fn read_request(stream: &mut TcpStream, seen: &Seen) -> Option<Vec<u8>> {
     loop {
         if let Some(end) = find(&bytes, b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-            let length = head.split("content-length: ").nth(1).map(|rest| rest.lines().next().unwrap().parse().unwrap());
+            let length = head
+                .split("content-length: ")
+                .nth(1)
+                .map(|rest| rest.lines().next().unwrap().parse().unwrap());
             let done = match length {
-                Some(length) => { let length: usize = length; bytes.len() >= end + 4 + length }
+                Some(length) => {
+                    let length: usize = length;
+                    bytes.len() >= end + 4 + length
+                }
                 None if head.contains("transfer-encoding: chunked") => bytes.ends_with(b"\r\n0\r\n\r\n"),
                 None => true,
             };
@@ -156,8 +165,7 @@ pub(crate) fn json_answer(body: &str) -> Step {
     ))
 }
 
-pub(crate) const STREAM_HEAD: &str =
-    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nrequest-id: req_up\r\ntransfer-encoding: chunked\r\n\r\n";
+pub(crate) const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nrequest-id: req_up\r\ntransfer-encoding: chunked\r\n\r\n";
 
 /// Bytes as one chunk of a chunked body.
 pub(crate) fn chunk(text: &str) -> String {

@@ -46,7 +46,11 @@ impl Reply {
 
 /// A request's bytes. `head` are further header lines, each with its end.
 pub(crate) fn request(method: &str, path: &str, head: &str, body: &[u8]) -> Vec<u8> {
-    let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+    let length = if body.is_empty() {
+        String::new()
+    } else {
+        format!("content-length: {}\r\n", body.len())
+    };
     let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{head}{length}\r\n");
     [head.as_bytes(), body].concat()
 }
@@ -65,7 +69,9 @@ pub(crate) async fn connect(address: SocketAddr) -> TcpStream {
 }
 
 pub(crate) async fn read_reply(stream: &mut TcpStream) -> Reply {
-    tokio::time::timeout(TOO_LONG, read(stream)).await.expect("the answer never ends")
+    tokio::time::timeout(TOO_LONG, read(stream))
+        .await
+        .expect("the answer never ends")
 }
 
 async fn read(stream: &mut TcpStream) -> Reply {
@@ -74,7 +80,11 @@ async fn read(stream: &mut TcpStream) -> Reply {
         if let Some(at) = find(&bytes, b"\r\n\r\n") {
             break at;
         }
-        assert!(more(stream, &mut bytes).await, "closed in the head: {:?}", String::from_utf8_lossy(&bytes));
+        assert!(
+            more(stream, &mut bytes).await,
+            "closed in the head: {:?}",
+            String::from_utf8_lossy(&bytes)
+        );
     };
     let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
     let mut rest = bytes.split_off(head_end + 4);
@@ -84,16 +94,29 @@ async fn read(stream: &mut TcpStream) -> Reply {
         .map(|line| line.split_once(": ").unwrap())
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect();
-    let get = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    let get = |name: &str| {
+        headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.clone())
+    };
     let (mut body, mut chunks, mut whole) = (Vec::new(), 0, true);
     if get("transfer-encoding").is_some() {
         loop {
             let Some(end) = find(&rest, b"\r\n") else {
-                if more(stream, &mut rest).await { continue } else { whole = false; break }
+                if more(stream, &mut rest).await {
+                    continue;
+                } else {
+                    whole = false;
+                    break;
+                }
             };
             let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
             while rest.len() < end + 2 + size + 2 {
-                if !more(stream, &mut rest).await { whole = false; break }
+                if !more(stream, &mut rest).await {
+                    whole = false;
+                    break;
+                }
             }
             if !whole {
                 body.extend_from_slice(&rest[(end + 2).min(rest.len())..]);
@@ -101,17 +124,28 @@ async fn read(stream: &mut TcpStream) -> Reply {
             }
             body.extend_from_slice(&rest[end + 2..end + 2 + size]);
             rest.drain(..end + 2 + size + 2);
-            if size == 0 { break }
+            if size == 0 {
+                break;
+            }
             chunks += 1;
         }
     } else {
         let length: usize = get("content-length").map_or(0, |length| length.parse().unwrap());
         while rest.len() < length {
-            if !more(stream, &mut rest).await { whole = false; break }
+            if !more(stream, &mut rest).await {
+                whole = false;
+                break;
+            }
         }
         body = rest;
     }
-    Reply { status, headers, body, chunks, whole }
+    Reply {
+        status,
+        headers,
+        body,
+        chunks,
+        whole,
+    }
 }
 
 async fn more(stream: &mut TcpStream, into: &mut Vec<u8>) -> bool {

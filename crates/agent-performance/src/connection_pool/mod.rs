@@ -10,6 +10,7 @@ mod body;
 mod client;
 mod config;
 mod connector;
+mod direct;
 mod error;
 mod io;
 mod metrics;

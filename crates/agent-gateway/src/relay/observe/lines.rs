@@ -146,7 +146,9 @@ mod tests {
         let mut lines = Lines::default();
         let mut seen = Vec::new();
         for chunk in chunks {
-            lines.pass(chunk, |kind, data| seen.push((kind, String::from_utf8_lossy(data).into_owned())));
+            lines.pass(chunk, |kind, data| {
+                seen.push((kind, String::from_utf8_lossy(data).into_owned()))
+            });
         }
         (seen, lines)
     }
@@ -161,7 +163,14 @@ mod tests {
         let kinds: Vec<_> = whole.iter().map(|(kind, _)| *kind).collect();
         assert_eq!(
             kinds,
-            [Kind::MessageStart, Kind::Ping, Kind::Delta, Kind::Unnamed, Kind::Error, Kind::MessageStop]
+            [
+                Kind::MessageStart,
+                Kind::Ping,
+                Kind::Delta,
+                Kind::Unnamed,
+                Kind::Error,
+                Kind::MessageStop
+            ]
         );
         assert_eq!(whole[0].1, "{\"a\":1}");
         assert_eq!(whole[4].1, "1\n2");
@@ -188,7 +197,12 @@ mod tests {
             (b": comment\n", true),
             (b": comment", false),
         ] {
-            assert_eq!(events(&[bytes]).1.between_events(), between, "{:?}", String::from_utf8_lossy(bytes));
+            assert_eq!(
+                events(&[bytes]).1.between_events(),
+                between,
+                "{:?}",
+                String::from_utf8_lossy(bytes)
+            );
         }
     }
 
@@ -208,7 +222,11 @@ mod tests {
             });
         }
         assert_eq!(seen, 2);
-        assert_eq!((lines.cut.capacity(), lines.data.capacity()), (0, 0), "nothing is held between events");
+        assert_eq!(
+            (lines.cut.capacity(), lines.data.capacity()),
+            (0, 0),
+            "nothing is held between events"
+        );
     }
 
     proptest! {

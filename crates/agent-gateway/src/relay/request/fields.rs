@@ -78,19 +78,32 @@ mod tests {
     fn fields_are_read_wherever_they_stand() {
         check("{}", None, false);
         check(r#"{"model":"m","stream":true}"#, Some("m"), true);
-        check(r#"{"messages":[{"model":"no","stream":true}],"stream":false}"#, None, false);
+        check(
+            r#"{"messages":[{"model":"no","stream":true}],"stream":false}"#,
+            None,
+            false,
+        );
         check(r#"{"metadata":{"stream":true},"model":null}"#, None, false);
         check(r#"{"stream":"true"}"#, None, false);
         check(r#"{"stream":1,"model":["m"]}"#, None, false);
-        check(r#"{"stream":true,"stream":false,"model":"a","model":"b"}"#, Some("b"), false);
-        check(r#"{"str\u0065am":true,"m\u006fdel":"cl\u0061ude"}"#, Some("claude"), true);
+        check(
+            r#"{"stream":true,"stream":false,"model":"a","model":"b"}"#,
+            Some("b"),
+            false,
+        );
+        check(
+            r#"{"str\u0065am":true,"m\u006fdel":"cl\u0061ude"}"#,
+            Some("claude"),
+            true,
+        );
         check(r#"{"streams":true,"Stream":true,"Model":"m"}"#, None, false);
         check(r#"{"model":"\ud800"}"#, None, false);
     }
 
     #[test]
     fn a_long_model_name_is_none() {
-        let named = |length: usize| Fields::read(format!(r#"{{"model":"{}"}}"#, "m".repeat(length)).as_bytes());
+        let named =
+            |length: usize| Fields::read(format!(r#"{{"model":"{}"}}"#, "m".repeat(length)).as_bytes());
         assert!(named(MAX_MODEL).unwrap().model.is_some());
         assert!(named(MAX_MODEL + 1).unwrap().model.is_none());
     }

@@ -28,11 +28,50 @@ fn agrees(bytes: &[u8]) {
 #[test]
 fn it_judges_as_serde_does() {
     for text in [
-        "", " ", "{}", " {\n}\t", "{", "}", "[]", "[1,]", "null", "nul", "true", "1", "01", "-", "-0", "-01",
-        "1.", "1.5e", "1e+5", "1E-05", ".5", "+1", "\"a\"", "\"a", "{\"a\":1}", "{\"a\":1,}", "{\"a\" 1}",
-        "{a:1}", "{\"a\":}", "{\"a\":[{\"b\":[[],{}]}]}", "{\"a\":[}", "{\"a\":[1}]", "{\"a\":{]}", "{}{}",
-        "{} x", "{\"a\":\"\\u12g4\"}", "{\"a\":\"\\u12\"}", "{\"a\":\"\\x\"}", "{\"a\":\"\n\"}",
-        "{\"a\":\"\\ud800\"}", "{\"a\":tru}", "{\"a\":truee}", "{\"a\":\u{a0}1}", "{\"a\":\"\u{7f}\u{2028}\"}",
+        "",
+        " ",
+        "{}",
+        " {\n}\t",
+        "{",
+        "}",
+        "[]",
+        "[1,]",
+        "null",
+        "nul",
+        "true",
+        "1",
+        "01",
+        "-",
+        "-0",
+        "-01",
+        "1.",
+        "1.5e",
+        "1e+5",
+        "1E-05",
+        ".5",
+        "+1",
+        "\"a\"",
+        "\"a",
+        "{\"a\":1}",
+        "{\"a\":1,}",
+        "{\"a\" 1}",
+        "{a:1}",
+        "{\"a\":}",
+        "{\"a\":[{\"b\":[[],{}]}]}",
+        "{\"a\":[}",
+        "{\"a\":[1}]",
+        "{\"a\":{]}",
+        "{}{}",
+        "{} x",
+        "{\"a\":\"\\u12g4\"}",
+        "{\"a\":\"\\u12\"}",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":\"\n\"}",
+        "{\"a\":\"\\ud800\"}",
+        "{\"a\":tru}",
+        "{\"a\":truee}",
+        "{\"a\":\u{a0}1}",
+        "{\"a\":\"\u{7f}\u{2028}\"}",
     ] {
         agrees(text.as_bytes());
     }
@@ -45,7 +84,9 @@ fn it_judges_as_serde_does() {
 fn specials_are_found_at_every_place_of_a_long_string() {
     for length in 0..200 {
         for at in 0..length {
-            for special in [b'"', b'\\', 0x1f, 0x00, 0x80, b'a', 0x7f, b'!', b'#', b'[', b']', 0x20] {
+            for special in [
+                b'"', b'\\', 0x1f, 0x00, 0x80, b'a', 0x7f, b'!', b'#', b'[', b']', 0x20,
+            ] {
                 let mut text = vec![b'x'; length];
                 text[at] = special;
                 let whole = [b"{\"k\":\"", &text[..], b"\"}"].concat();
@@ -71,7 +112,9 @@ fn any_json() -> impl Strategy<Value = String> {
         Just("null".to_owned()),
         any::<bool>().prop_map(|value| value.to_string()),
         any::<i64>().prop_map(|value| value.to_string()),
-        any::<f64>().prop_filter("finite", |value| value.is_finite()).prop_map(|value| format!("{value:e}")),
+        any::<f64>()
+            .prop_filter("finite", |value| value.is_finite())
+            .prop_map(|value| format!("{value:e}")),
         text(),
     ];
     leaf.prop_recursive(6, 64, 6, move |inner| {
