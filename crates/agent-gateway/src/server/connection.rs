@@ -12,6 +12,7 @@ use hyper_util::server::conn::auto;
 use tokio_util::task::TaskTracker;
 
 use super::socket::{Socket, Stream};
+use super::taken::Taken;
 use super::watched::{Verdict, Watched};
 use crate::pipeline::{Caller, Pipeline};
 
@@ -97,12 +98,12 @@ impl Server {
         let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
             let connection = Arc::clone(&connection);
             async move {
-                let in_flight = connection.watched.request_began();
-                if request.version() == http::Version::HTTP_2 {
-                    connection.watched.has_streams();
-                }
+                let watched = &connection.watched;
+                let in_flight = watched.request_began();
+                let streams = (request.version() == http::Version::HTTP_2).then(|| watched.has_streams());
                 let pipeline = &connection.server.pipeline;
-                Ok::<_, Infallible>(pipeline.serve(&connection.caller, request, in_flight).await)
+                let answer = pipeline.serve(&connection.caller, request, in_flight).await;
+                Ok::<_, Infallible>(answer.map(|body| Taken::new(body, streams)))
             }
         });
         let mut serving = pin!(self.protocol.serve_connection(TokioIo::new(socket), service));

@@ -6,6 +6,7 @@ mod connection;
 mod error;
 mod figures;
 mod socket;
+mod taken;
 mod tls;
 mod unix;
 mod unparsed;

@@ -33,6 +33,8 @@ pub(super) struct Watched {
     blocked: AtomicBool,
     unblocked: AtomicU32,
     streams: AtomicBool,
+    /// Answers on HTTP/2 that have something for a client that has no room for it.
+    waiting: AtomicU32,
     closing: AtomicBool,
 }
 
@@ -81,9 +83,19 @@ impl Watched {
         }
     }
 
+    pub(super) fn answer_waits(&self) {
+        self.waiting.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn answer_went_on(&self) {
+        self.waiting.fetch_sub(1, Relaxed);
+        self.unblocked.fetch_add(1, Relaxed);
+    }
+
     /// It is HTTP/2, where bytes between requests need not be a request.
-    pub(super) fn has_streams(&self) {
+    pub(super) fn has_streams(self: &Arc<Self>) -> Arc<Self> {
         self.streams.store(true, Relaxed);
+        Arc::clone(self)
     }
 
     pub(super) fn closing(&self) {
@@ -131,7 +143,7 @@ impl Watched {
     }
 
     fn phase(&self) -> Phase {
-        if self.blocked.load(Relaxed) {
+        if self.blocked.load(Relaxed) || self.waiting.load(Relaxed) > 0 {
             return Phase::Blocked(self.unblocked.load(Relaxed));
         }
         if self.closing.load(Relaxed) {

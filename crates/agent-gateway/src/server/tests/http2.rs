@@ -93,6 +93,28 @@ async fn pings_do_not_keep_an_idle_connection() {
     panic!("pings keep it");
 }
 
+#[tokio::test]
+async fn a_reader_without_room_for_its_answer_is_cut_and_others_are_not() {
+    let limit = Duration::from_millis(400);
+    let gateway = Running::with(|parts| parts.settings.limits.write_timeout = limit).await;
+    let request = frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/livez"));
+    // The identifier of the first window of streams, and a window without room.
+    let no_room = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let mut stalled = Client::connect(gateway.addresses.tcp).await;
+    stalled.send([PREFACE, &no_room, &request].concat()).await;
+    assert!(stalled.is_closed().await);
+
+    let mut idle = client(&gateway).await;
+    idle.send(&request).await;
+    tokio::time::sleep(limit * 3).await;
+    assert!(
+        idle.send(frame(PING, 0, 0, &[0; 8])).await,
+        "it took all that it asked for"
+    );
+    drop(idle);
+    gateway.stop().await;
+}
+
 mod any_bytes {
     use proptest::prelude::*;
 
