@@ -173,7 +173,7 @@ impl AgentApi {
         let fork = json_body_or_default::<NewFork>(request).await?;
         let copy = self
             .store
-            .fork(&id, fork.at)
+            .fork(&id, fork.at.map(|at| at.get().into()))
             .await
             .map_err(|error| failures::of_store(&error))?;
         self.created(copy).await

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::turns::{Approval, Phase, Standing, Turn, TurnId};
-use crate::input::Text;
+use crate::input::{Number, Text};
 
 /// Longest title in characters: in UTF-8 it is never longer than what the store takes.
 const MAX_TITLE: usize = 128;
@@ -33,6 +33,7 @@ const MAX_REASON: usize = 4 * 1024;
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSession {
     /// The folder that the agent works in: an absolute path on the machine of the daemon.
+    #[schemars(example = "/tmp")]
     pub(crate) workspace: Text<1, MAX_PATH>,
     /// A title; without one it is made from the first prompt.
     #[serde(default)]
@@ -51,10 +52,9 @@ pub(crate) struct SessionChange {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewFork {
-    /// The last message that the fork has; all of them when it is left out.
+    /// The last message that the fork has, 0 for none; all of them when it is left out.
     #[serde(default)]
-    #[schemars(range(min = 1))]
-    pub(crate) at: Option<u64>,
+    pub(crate) at: Option<Number<0, { u32::MAX }>>,
 }
 
 /// Something to do.
@@ -65,16 +65,14 @@ pub(crate) struct NewTurn {
     pub(crate) prompt: Text<1, MAX_PROMPT>,
     /// Requests to the model, at most. The daemon's own limit stays.
     #[serde(default)]
-    #[schemars(range(min = 1))]
-    pub(crate) max_turns: Option<std::num::NonZeroU32>,
+    pub(crate) max_turns: Option<Number<1, { u32::MAX }>>,
     /// US dollars, at most. The daemon's own limit stays.
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     pub(crate) max_budget_usd: Option<f64>,
     /// Seconds, at most. The daemon's own limit stays.
     #[serde(default)]
-    #[schemars(range(min = 1))]
-    pub(crate) timeout_seconds: Option<std::num::NonZeroU32>,
+    pub(crate) timeout_seconds: Option<Number<1, { u32::MAX }>>,
 }
 
 /// Something to tell a turn that is at work.

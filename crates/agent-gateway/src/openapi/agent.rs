@@ -29,6 +29,25 @@ const STREAM: &str = "Every `data` line is one JSON object with a `type`: the ev
 const EVENTS: &str = "Events are kept for a bounded number and size, so that several readers can watch, and come back. A reader \
     that falls behind them is sent away with `reader_dropped`.";
 
+/// What can be done with a session that was just made.
+const OF_SESSION: &[&str] = &[
+    "agentGetSession",
+    "agentRenameSession",
+    "agentListMessages",
+    "agentExportSession",
+    "agentForkSession",
+    "agentStartTurn",
+    "agentDeleteSession",
+];
+
+/// What can be done with a turn that was just started.
+const OF_TURN: &[&str] = &[
+    "agentGetTurn",
+    "agentTurnEvents",
+    "agentCancelTurn",
+    "agentSteerTurn",
+];
+
 const START: &str = "A session does one turn at a time. With `accept: text/event-stream` the answer is the stream of the turn's \
     events. With an `idempotency-key` the same request can be sent again for an hour: it starts no second turn.";
 
@@ -40,6 +59,7 @@ pub(super) fn describe(target: ApiTarget, schemas: &mut Schemas) -> Operation {
         ApiTarget::CreateSession => Operation::new("")
             .body(schemas.read::<NewSession>(), true)
             .gives(CREATED, "The session.", schemas.written::<Session>())
+            .leads_to(CREATED, OF_SESSION, &session_parameters())
             .refuses(UNPROCESSABLE, "The workspace can't be used.")
             .refuses(UNSUPPORTED, "The body is not JSON."),
         ApiTarget::GetSession => of_session(Operation::new("")).gives(OK, "The session.", schemas.written::<Session>()),
@@ -67,6 +87,7 @@ pub(super) fn describe(target: ApiTarget, schemas: &mut Schemas) -> Operation {
         ApiTarget::ForkSession => of_session(Operation::new(""))
             .body(schemas.read::<NewFork>(), false)
             .gives(CREATED, "The fork.", schemas.written::<Session>())
+            .leads_to(CREATED, OF_SESSION, &session_parameters())
             .refuses(UNPROCESSABLE, "It can't be forked after this message.")
             .refuses(UNSUPPORTED, "The body is not JSON."),
         ApiTarget::StartTurn => start_turn(schemas),
@@ -117,6 +138,7 @@ fn start_turn(schemas: &mut Schemas) -> Operation {
             "The turn was started, or had been by the same request before.",
             started,
         )
+        .leads_to(CREATED, OF_TURN, &turn_parameters())
         .gives_content(OK, STREAM, events)
         .refuses(
             CONFLICT,
@@ -133,10 +155,18 @@ fn start_turn(schemas: &mut Schemas) -> Operation {
         )
 }
 
-/// What a stream holds can't be said by a schema; what each of its `data` lines holds can.
+/// Each event by its fields, as those who read the standard's event streams have them; what `data` holds is JSON.
 fn stream(schemas: &mut Schemas) -> Value {
     let data = json!({ "anyOf": [schemas.written::<AgentEvent>(), schemas.written::<StreamNotice>()] });
-    json!({ "text/event-stream": { "schema": { "type": "string" }, "x-data-schema": data } })
+    let event = json!({
+        "type": "object",
+        "properties": {
+            "id": { "type": "string", "description": "The event's number." },
+            "data": { "type": "string", "contentMediaType": "application/json", "contentSchema": data }
+        },
+        "required": ["data"]
+    });
+    json!({ "text/event-stream": { "schema": event } })
 }
 
 fn of_session(operation: Operation) -> Operation {
@@ -162,4 +192,12 @@ fn of_turn(operation: Operation) -> Operation {
             "The turn's id.",
         )
         .refuses(NOT_FOUND, "There is no such turn.")
+}
+
+fn session_parameters() -> Value {
+    json!({ "id": "$response.body#/id" })
+}
+
+fn turn_parameters() -> Value {
+    json!({ "id": "$response.body#/session_id", "turn": "$response.body#/turn_id" })
 }

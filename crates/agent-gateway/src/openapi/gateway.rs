@@ -28,7 +28,7 @@ pub(super) fn describe(target: RelayTarget) -> Operation {
             "The message; with `\"stream\": true` in the request its events.",
             json!({
                 "application/json": { "schema": object },
-                "text/event-stream": { "schema": { "type": "string" } }
+                "text/event-stream": { "schema": {} }
             }),
         ),
         RelayTarget::CountTokens => operation.body(object, true).gives(

@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::input::{Kind, Parameter};
 
+/// What no parameter may hold.
+const NO_CONTROLS: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+
 /// Makes schemas, and collects those that others refer to. Two, because what is read may leave out what is written always.
 pub(super) struct Schemas {
     read: SchemaGenerator,
@@ -105,6 +108,18 @@ impl Operation {
         self
     }
 
+    /// What the answer with `status` leads to: operations, and where in its body their parameters are.
+    pub(super) fn leads_to(mut self, status: StatusCode, operations: &[&str], parameters: &Value) -> Self {
+        let link = |name: &&str| {
+            (
+                (*name).to_owned(),
+                json!({ "operationId": name, "parameters": parameters }),
+            )
+        };
+        self.responses[status.as_str()]["links"] = operations.iter().map(link).collect();
+        self
+    }
+
     /// A status whose answer has the shape that the surface gives to every refusal.
     pub(super) fn refuses(mut self, status: StatusCode, description: &str) -> Self {
         // The shape is put in where the surface is known.
@@ -117,7 +132,9 @@ impl Operation {
 
 fn query_parameter(parameter: &Parameter) -> Value {
     let schema = match parameter.kind {
-        Kind::Text { max_chars } => json!({ "type": "string", "maxLength": max_chars }),
+        Kind::Text { max_chars } => {
+            json!({ "type": "string", "maxLength": max_chars, "pattern": NO_CONTROLS })
+        }
         Kind::Integer { min, max, default } => {
             let mut schema = json!({ "type": "integer", "minimum": min, "maximum": max });
             if let Some(default) = default {

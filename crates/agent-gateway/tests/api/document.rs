@@ -35,6 +35,24 @@ async fn every_reference_leads_somewhere_and_every_schema_is_one() {
             "{reference}"
         );
     }
+    let operations = document["paths"].as_object().unwrap().values();
+    let operations: Vec<&Value> = operations
+        .flat_map(|methods| methods.as_object().unwrap().values())
+        .collect();
+    let ids: BTreeSet<&str> = operations
+        .iter()
+        .map(|one| one["operationId"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), operations.len(), "operation ids are unique");
+    let answers = operations
+        .iter()
+        .flat_map(|one| one["responses"].as_object().unwrap().values());
+    let links = answers
+        .filter_map(|answer| answer["links"].as_object())
+        .flat_map(|links| links.values());
+    for link in links {
+        assert!(ids.contains(link["operationId"].as_str().unwrap()), "{link}");
+    }
     let schemas = document["components"]["schemas"].as_object().unwrap();
     for (name, schema) in schemas {
         promised::validator(document, schema);

@@ -421,7 +421,10 @@ impl Rig {
         Events {
             body: answer.into_body(),
             buffer: BytesMut::new(),
-            schema: promised::validator(&self.document, &media["x-data-schema"]),
+            schema: promised::validator(
+                &self.document,
+                &media["schema"]["properties"]["data"]["contentSchema"],
+            ),
         }
     }
 
