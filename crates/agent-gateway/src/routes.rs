@@ -32,7 +32,13 @@ pub(crate) enum BodyLimit {
     Own,
     /// `security.max_gateway_request_size`.
     Gateway,
+    /// [`MAX_UPLOAD_BYTES`], or `security.max_gateway_request_size` where that is more.
+    Upload,
 }
+
+/// The largest body that the Messages API takes anywhere: a file's. What is passed on unread is never in memory as a whole, so
+/// that only the upstream's own limit is worth keeping to.
+pub(crate) const MAX_UPLOAD_BYTES: u64 = 500 << 20;
 
 /// What answers a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +121,10 @@ const fn relay(method: Method, pattern: &'static str, target: RelayTarget, summa
         pattern,
         surface: Surface::Gateway,
         access: Access::Credential,
-        body: BodyLimit::Gateway,
+        body: match target {
+            RelayTarget::Other => BodyLimit::Upload,
+            _ => BodyLimit::Gateway,
+        },
         target: Target::Relay(target),
         summary,
     }

@@ -18,7 +18,7 @@ use super::signed::SignatureRules;
 use super::{BodyBudget, Caller, Context, Frame, RequestBody};
 use crate::answer::Refusal;
 use crate::parts::{GatewayLimits, GatewayParts};
-use crate::routes::{self, BodyLimit, Found, Route, Surface};
+use crate::routes::{self, BodyLimit, Found, MAX_UPLOAD_BYTES, Route, Surface};
 
 /// When to come again while all places are taken: about what a short answer takes.
 const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -90,6 +90,7 @@ impl Judge {
         let limit = match route.body {
             BodyLimit::Own => self.limits.max_request_size,
             BodyLimit::Gateway => self.limits.max_gateway_request_size,
+            BodyLimit::Upload => self.limits.max_gateway_request_size.max(MAX_UPLOAD_BYTES),
         };
         if declared(&head.headers).is_some_and(|length| length > limit) {
             return Err(

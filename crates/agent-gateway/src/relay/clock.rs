@@ -37,12 +37,6 @@ impl Clock {
         self.waiting = None;
     }
 
-    /// What is left of `total` from now.
-    pub(super) fn left(&self) -> Duration {
-        self.end
-            .map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()))
-    }
-
     /// While there is nothing to read: ready when that has been so for too long.
     pub(super) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Interruption> {
         loop {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::wire::Client;
 use super::{assert_refusal, path_of};
-use crate::routes::{Access, BodyLimit, ROUTES, Route, Surface};
+use crate::routes::{Access, BodyLimit, MAX_UPLOAD_BYTES, ROUTES, Route, Surface};
 use crate::testing::{Running, TOKEN};
 
 /// A request to `route` with these header lines, each ended by CR LF.
@@ -144,6 +144,7 @@ async fn no_route_takes_a_body_that_is_too_large() {
         let limit = match route.body {
             BodyLimit::Own => limit,
             BodyLimit::Gateway => limit * 2,
+            BodyLimit::Upload => MAX_UPLOAD_BYTES,
         };
         let lines = format!("x-api-key: {TOKEN}\r\ncontent-type: application/json\r\n");
         // Announced: refused before a byte of it is read, whether or not it comes.
