@@ -84,7 +84,9 @@ impl Connector {
         keepalive: Duration,
         filter: Option<AddressFilter>,
     ) -> Self {
-        let mut tcp = HttpConnector::new_with_resolver(Resolver { filter: filter.clone() });
+        let mut tcp = HttpConnector::new_with_resolver(Resolver {
+            filter: filter.clone(),
+        });
         tcp.enforce_http(false);
         // Requests and events are small and waited for; batching them only adds delay.
         tcp.set_nodelay(true);

@@ -65,7 +65,9 @@ impl ConnectFailure {
     pub fn advice(self) -> &'static str {
         match self {
             ConnectFailure::Dns => "check the host name and the network connection",
-            ConnectFailure::Forbidden => "name an address of the public Internet, or have the operator allow this one",
+            ConnectFailure::Forbidden => {
+                "name an address of the public Internet, or have the operator allow this one"
+            }
             ConnectFailure::Refused => "check that the server runs and that the address and port are right",
             ConnectFailure::Unreachable => "check the network connection and any firewall",
             ConnectFailure::Tls => {
