@@ -4,6 +4,7 @@
 mod core;
 mod cut;
 mod daemon;
+mod descriptors;
 mod lock;
 mod performance;
 

@@ -40,7 +40,9 @@ pub struct ConnectionPoolConfig {
 /// Says whether a host may be reached at an address. Asked for each address that the host's name has at the moment of connecting; only
 /// one that was asked about is connected to.
 #[derive(Clone)]
-pub struct AddressFilter(Arc<dyn Fn(&str, IpAddr) -> bool + Send + Sync>);
+pub struct AddressFilter(Arc<Allows>);
+
+type Allows = dyn Fn(&str, IpAddr) -> bool + Send + Sync;
 
 impl AddressFilter {
     /// A filter of the host, as the request names it (IPv6 addresses without brackets), and one of its addresses.

@@ -37,6 +37,39 @@ fn mark(verdict: &Verdict) -> char {
     }
 }
 
+/// Compares each action's verdicts in all modes and levels, with someone to ask and without; every question after a stranger's words names
+/// where they are from.
+fn check(table: &[(Action<'_>, &str)], grants: &Grants) {
+    for (action, expected) in table {
+        for interactive in [true, false] {
+            let column = |mode, level| {
+                let verdict = policy(mode, level, interactive).decide_with("a_tool", &[*action], grants);
+                if let (Verdict::Ask { reason }, Action::Command(_) | Action::Fetch(..), Some(source)) =
+                    (&verdict, action, grants.distrusted())
+                {
+                    assert!(reason.contains(source), "{reason}");
+                }
+                mark(&verdict)
+            };
+            let modes: String = [Ask, AcceptEdits, Deny]
+                .map(|mode| column(mode, Warn))
+                .iter()
+                .collect();
+            let levels: String = LEVELS.map(|level| column(ByPolicy, level)).iter().collect();
+            let expected = if interactive {
+                (*expected).to_owned()
+            } else {
+                expected.replace('?', "-")
+            };
+            assert_eq!(
+                format!("{modes} {levels}"),
+                expected,
+                "{action:?}, interactive: {interactive}"
+            );
+        }
+    }
+}
+
 /// What is expected in the modes ask, accept-edits, deny, and in policy at its four levels.
 #[test]
 fn every_mode_level_and_action() {
@@ -69,26 +102,7 @@ fn every_mode_level_and_action() {
         (Action::Fetch(&host, Listing::Listed), "++- ++++"),
         (Action::Fetch(&host, Listing::Unlisted), "??- +??-"),
     ];
-    for (action, expected) in table {
-        for interactive in [true, false] {
-            let column = |mode, level| mark(&policy(mode, level, interactive).decide("a_tool", &[*action]));
-            let modes: String = [Ask, AcceptEdits, Deny]
-                .map(|mode| column(mode, Warn))
-                .iter()
-                .collect();
-            let levels: String = LEVELS.map(|level| column(ByPolicy, level)).iter().collect();
-            let expected = if interactive {
-                (*expected).to_owned()
-            } else {
-                expected.replace('?', "-")
-            };
-            assert_eq!(
-                format!("{modes} {levels}"),
-                expected,
-                "{action:?}, interactive: {interactive}"
-            );
-        }
-    }
+    check(table, &Grants::default());
 }
 
 #[test]
@@ -329,33 +343,7 @@ fn after_a_strangers_words_what_runs_or_leads_out_is_asked_about() {
         (Action::Fetch(&host, Listing::Listed), "++- ++++"),
         (Action::Fetch(&host, Listing::Unlisted), "??- ???-"),
     ];
-    for (action, expected) in table {
-        for interactive in [true, false] {
-            let column = |mode, level| {
-                let verdict = policy(mode, level, interactive).decide_with("a_tool", &[*action], &grants);
-                if let (Verdict::Ask { reason }, Action::Command(_) | Action::Fetch(..)) = (&verdict, action)
-                {
-                    assert!(reason.contains("stranger.example/page"), "{reason}");
-                }
-                mark(&verdict)
-            };
-            let modes: String = [Ask, AcceptEdits, Deny]
-                .map(|mode| column(mode, Warn))
-                .iter()
-                .collect();
-            let levels: String = LEVELS.map(|level| column(ByPolicy, level)).iter().collect();
-            let expected = if interactive {
-                (*expected).to_owned()
-            } else {
-                expected.replace('?', "-")
-            };
-            assert_eq!(
-                format!("{modes} {levels}"),
-                expected,
-                "{action:?}, interactive: {interactive}"
-            );
-        }
-    }
+    check(table, &grants);
 }
 
 #[test]

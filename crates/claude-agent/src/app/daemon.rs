@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::core::Core;
 use super::lock::DataLock;
 use super::performance::Pace;
-use super::{AppError, Presence, cut, misconfigured, unavailable};
+use super::{AppError, Presence, cut, descriptors, misconfigured, unavailable};
 
 /// The file with the token, in the data folder.
 const TOKEN_FILE: &str = "token";
@@ -76,6 +76,7 @@ impl Daemon {
         let config = &loaded.config;
         let data = &config.deployment.data_directory;
         let lock = DataLock::take(data)?;
+        descriptors::make_room(config.server.max_connections.into());
         let mut core = Core::build(loaded, environment, Presence::Person, Pace::DAEMON)?;
         let token_file = config.server.token_file.clone();
         let token_file = token_file.unwrap_or_else(|| data.join(TOKEN_FILE));
