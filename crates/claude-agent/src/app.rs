@@ -6,6 +6,7 @@ mod cut;
 mod daemon;
 mod descriptors;
 mod lock;
+mod pace;
 mod performance;
 
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use agent_performance::metrics::MetricsCollector;
 use self::core::Core;
 pub use self::cut::rules;
 pub use self::daemon::{Daemon, Doors, LogBuffer, log_buffer};
-use self::performance::Pace;
+use self::pace::Pace;
 use crate::published::Busy;
 
 /// The name of the session store in the data folder.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
 use super::lock::DataLock;
-use super::performance::Pace;
+use super::pace::Pace;
 use super::{AppError, Presence, cut, descriptors, misconfigured, unavailable};
 
 /// The file with the token, in the data folder.

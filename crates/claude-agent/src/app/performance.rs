@@ -21,68 +21,12 @@ use agent_performance::memory::{ExpectedLimit, MemoryPool, PoolConfig, ResourceT
 use agent_performance::metrics::MetricsCollector;
 use agent_performance::shared::{Shared, SharedConfig};
 
+use super::pace::{OpenSessions, Pace, Reach};
 use super::{AppError, misconfigured};
 use crate::published::{self, Busy, Publisher};
 
 /// What can wait until the first request is out.
 const START_DELAY: Duration = Duration::from_millis(250);
-
-/// How often a process looks at itself. A monitor must not be the load it watches.
-#[derive(Clone, Copy)]
-pub(super) struct Pace {
-    /// From one reading of the system to the next. Figures are published no more often.
-    system: Duration,
-    /// From one measurement of the runtime's lag to the next.
-    lag: Duration,
-    /// From one look at memory to the next, give or take a tenth: at most one a second.
-    pressure: Duration,
-    /// How old published figures may be while nothing is done.
-    unchanged_figures: Duration,
-    /// Sessions that may be open for days without being a leak.
-    open_sessions: OpenSessions,
-    sharing: Reach,
-}
-
-/// With whom a process keeps its cache.
-#[derive(Clone, Copy)]
-enum Reach {
-    Alone,
-    /// With other daemons, where that is configured.
-    Shared,
-}
-
-/// How many sessions may be open for days without being a leak.
-#[derive(Clone, Copy)]
-enum OpenSessions {
-    /// The one of this process may wait for its person.
-    One,
-    /// Those that turns are worked on in.
-    Turns,
-}
-
-impl Pace {
-    /// A process that works most of the time it lives, watched by a person.
-    pub(super) const SESSION: Self = Self {
-        system: Duration::from_secs(2),
-        lag: Duration::from_secs(1),
-        pressure: Duration::from_millis(1200),
-        unchanged_figures: published::INTERVAL,
-        open_sessions: OpenSessions::One,
-        sharing: Reach::Alone,
-    };
-
-    /// A process that lives for weeks and waits for most of them: a scraper comes by every 15 seconds or so, and memory
-    /// that runs short within 5 seconds is what limits on bodies and turns are for.
-    pub(super) const DAEMON: Self = Self {
-        system: Duration::from_secs(10),
-        lag: Duration::from_secs(5),
-        pressure: Duration::from_secs(5),
-        // The file is written anew as a whole: every two seconds that would be gigabytes in a week of waiting.
-        unchanged_figures: Duration::from_secs(60),
-        open_sessions: OpenSessions::Turns,
-        sharing: Reach::Shared,
-    };
-}
 
 /// How long the clean-up of a process that ends before it began to clean may take.
 const SHORT_RUN_CLEANUP: Duration = Duration::from_secs(1);
