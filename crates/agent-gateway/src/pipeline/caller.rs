@@ -9,7 +9,6 @@ use super::origin::Arrival;
 pub(crate) struct Caller {
     pub(super) address: ClientAddress,
     pub(super) arrival: Arrival,
-    proven: AtomicBool,
     unread: AtomicBool,
 }
 
@@ -33,18 +32,8 @@ impl Caller {
         Caller {
             address,
             arrival,
-            proven: AtomicBool::new(false),
             unread: AtomicBool::new(false),
         }
-    }
-
-    /// A right credential was shown on this connection.
-    pub(super) fn prove(&self) {
-        self.proven.store(true, Relaxed);
-    }
-
-    pub(super) fn has_proven_itself(&self) -> bool {
-        self.proven.load(Relaxed)
     }
 
     /// A request's body was given up before its end: what the client still sends is nobody's.
