@@ -86,7 +86,8 @@ impl Cached {
         Cached { cache, lifecycle }
     }
 
-    /// The answer under `key`, or what `fetch` brings; whoever asks for the same meanwhile waits for it.
+    /// The answer under `key`, or what `fetch` brings; whoever asks for the same meanwhile waits for it. What was stored and is
+    /// no answer (another version of the daemon may have stored it where several share a cache) is removed and asked for anew.
     pub(super) async fn whole<F>(
         &self,
         key: &CacheKey,
@@ -97,10 +98,35 @@ impl Cached {
     where
         F: Future<Output = Result<WholeAnswer, RelayError>>,
     {
+        let mut fetch = Some(fetch);
+        if let Some(answer) = self.look(key, caching, &is_good, &mut fetch).await? {
+            return Ok(answer);
+        }
+        self.cache.invalidate(key.as_str()).await;
+        let answer = self.look(key, caching, &is_good, &mut fetch).await?;
+        answer.ok_or_else(|| Arc::new(RelayError::Interrupted(Interruption::Broken)))
+    }
+
+    /// [`whole`](Self::whole), once. None when what is stored is no answer; `fetch` is still there then.
+    async fn look<F>(
+        &self,
+        key: &CacheKey,
+        caching: RequestCaching,
+        is_good: &impl Fn(&[u8]) -> bool,
+        fetch: &mut Option<impl FnOnce() -> F>,
+    ) -> Result<Option<Answer>, Arc<RelayError>>
+    where
+        F: Future<Output = Result<WholeAnswer, RelayError>>,
+    {
         // The one that fetches gives its own caller the whole head; a stored answer has only what belongs to the body.
         let own = parking_lot::Mutex::new(None);
         let found = self.cache.get_or_fetch(key.as_str(), caching, || async {
-            let answer = fetch().await.map_err(|error| Unkept::Failed(Arc::new(error)))?;
+            let answer = match fetch.take() {
+                Some(fetch) => fetch().await,
+                // Looked at twice, and asked for by the first look already: that look had an answer.
+                None => Err(RelayError::Interrupted(Interruption::Broken)),
+            };
+            let answer = answer.map_err(|error| Unkept::Failed(Arc::new(error)))?;
             let kept = CachedResponse::whole(answer.status, &answer.headers, &[], answer.body.clone());
             match kept.filter(|_| is_good(&answer.body)) {
                 Some(kept) => {
@@ -121,12 +147,8 @@ impl Cached {
                 } else {
                     CacheStatus::Miss
                 };
-                return Ok(given(
-                    answer.status,
-                    answer.headers.clone(),
-                    answer.body.clone(),
-                    status,
-                ));
+                let (headers, body) = (answer.headers.clone(), answer.body.clone());
+                return Ok(Some(given(answer.status, headers, body, status)));
             }
             Err(FetchError::Fetch(Unkept::Failed(error))) => return Err(error),
             Err(FetchError::Crowded { .. }) => return Err(Arc::new(RelayError::Crowded)),
@@ -136,14 +158,12 @@ impl Cached {
         };
         let own = own.lock().take();
         if let (Some(answer), Source::Fetched | Source::Bypassed) = (own, found.source) {
-            return Ok(given(answer.status, answer.headers, answer.body, found.status()));
+            let status = found.status();
+            return Ok(Some(given(answer.status, answer.headers, answer.body, status)));
         }
         let (status, age) = (found.status(), found.age_seconds());
-        let Some(kept) = CachedResponse::decode(found.value) else {
-            // Only this function stores under these keys.
-            return Err(Arc::new(RelayError::Interrupted(Interruption::Broken)));
-        };
-        Ok(replayed(kept, status, age))
+        let kept = CachedResponse::decode(found.value);
+        Ok(kept.map(|kept| replayed(kept, status, age)))
     }
 
     /// The stream under `key`, if there is one.
@@ -225,4 +245,34 @@ fn replayed(kept: CachedResponse, cache: CacheStatus, age: Option<u64>) -> Answe
         answer.headers_mut().insert(AGE, HeaderValue::from(age));
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_stored_and_no_answer_is_asked_for_anew() {
+        let cache = ResponseCache::new(1 << 20, std::time::Duration::from_secs(60));
+        let cached = Cached::new(cache.clone(), Lifecycle::new());
+        let (head, ()) = http::Request::get("/v1/models").body(()).unwrap().into_parts();
+        let key = key("tenant", &head, &head.uri, b"");
+        let ask = async || {
+            let fetch = || async {
+                Ok(WholeAnswer {
+                    status: StatusCode::OK,
+                    headers: HeaderMap::new(),
+                    body: Bytes::from_static(b"{}"),
+                })
+            };
+            let answer = cached.whole(&key, RequestCaching::Use, |_| true, fetch).await;
+            let answer = answer.unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(answer.body().whole().unwrap(), "{}");
+            answer.headers()[X_CACHE].clone()
+        };
+        let rubbish = Bytes::from_static(b"of another version");
+        cache.put(key.as_str().to_owned(), rubbish, None).await;
+        assert_eq!(ask().await, "miss");
+        assert_eq!(ask().await, "hit", "the new one is stored");
+    }
 }
