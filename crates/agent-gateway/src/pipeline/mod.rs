@@ -26,7 +26,7 @@ mod signed;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{HeaderName, HeaderValue};
+use http::header::{CONNECTION, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
@@ -102,6 +102,7 @@ impl Pipeline {
     ) -> Response<Outgoing<G>> {
         let started = Instant::now();
         let mut access = self.metrics.began(started);
+        let chunked = request.headers().contains_key(TRANSFER_ENCODING);
         let surface = surface_of(request.uri().path());
         let mut frame = Frame {
             id: RequestId::new(),
@@ -125,6 +126,11 @@ impl Pipeline {
         };
         let answer = answer.unwrap_or_else(|refusal| refusal.answer(frame.surface, &frame.id));
         let mut answer = self.finish(&mut frame, answer);
+        if chunked {
+            // What follows such a body on its connection is not looked at for two ends of one request (see `server::framing`).
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(CONNECTION, close);
+        }
         access.answered(answer.status());
         if let Some(origin) = frame.page.take() {
             finish::permit(origin, answer.headers_mut());

@@ -5,6 +5,7 @@ mod bind;
 mod connection;
 mod error;
 mod figures;
+mod framing;
 mod socket;
 mod taken;
 mod tls;

@@ -1,4 +1,5 @@
-//! A connection's stream, watched: what comes and goes is told to [`Watched`], and HTTP's own refusals get a body.
+//! A connection's stream, watched: what comes and goes is told to [`Watched`], requests that end in two ways are spoiled, and
+//! HTTP's own refusals get a body.
 
 use std::io;
 use std::pin::Pin;
@@ -9,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
+use super::framing::Framing;
 use super::unparsed::Unparsed;
 use super::watched::Watched;
 use crate::pipeline::Caller;
@@ -30,6 +32,7 @@ pub(super) struct Socket {
     watched: Arc<Watched>,
     caller: Arc<Caller>,
     unparsed: Unparsed,
+    framing: Framing,
     shut: bool,
     lingered: usize,
 }
@@ -61,6 +64,7 @@ impl Socket {
             watched,
             caller,
             unparsed: Unparsed::default(),
+            framing: Framing::default(),
             shut: false,
             lingered: 0,
         }
@@ -115,10 +119,11 @@ impl AsyncRead for Socket {
         let before = buffer.filled().len();
         let read = on_stream!(self, stream => stream.poll_read(cx, buffer));
         if read.is_ready() {
-            let came = &buffer.filled()[before..];
+            let came = &mut buffer.filled_mut()[before..];
             if !came.is_empty() && self.watched.bytes_came() {
                 self.unparsed.head_begins(came);
             }
+            self.framing.came(came);
         }
         read
     }

@@ -194,23 +194,78 @@ async fn every_route_answers_what_is_not_http_in_its_own_shape() {
     gateway.stop().await;
 }
 
-/// Requests whose end two parsers could see in different places: taken by the letter of RFC 9112, and nothing after them is.
+/// Requests whose end two parsers could see in different places are refused, and nothing after them is a request.
 #[tokio::test]
 async fn no_request_is_smuggled_behind_another() {
     let gateway = Running::start().await;
+    let orders = [
+        "content-length: 4\r\ntransfer-encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+    ];
     for route in ROUTES {
-        let both = format!(
-            "{}0\r\n\r\nGET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n",
-            request(
-                route,
-                &format!("x-api-key: {TOKEN}\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n")
-            )
-        );
+        for lines in orders {
+            let both = format!(
+                "{}0\r\n\r\nGET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n",
+                request(route, &format!("x-api-key: {TOKEN}\r\n{lines}"))
+            );
+            let mut client = Client::connect(gateway.addresses.tcp).await;
+            client.send(&both).await;
+            let answer = client.answer(false).await.unwrap();
+            assert_refusal(&answer, surface(route), 400, &both);
+            assert_eq!(answer.header("connection"), Some("close"));
+            assert!(client.answer(false).await.is_none(), "{both}");
+        }
+    }
+    gateway.stop().await;
+}
+
+/// The same behind requests of every framing on one connection.
+#[tokio::test]
+async fn a_request_with_two_ends_is_found_behind_others() {
+    let gateway = Running::start().await;
+    let live = "GET /livez HTTP/1.1\r\nhost: localhost\r\n";
+    let both = format!("{live}content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{live}\r\n");
+    let count = format!(
+        "POST /v1/messages HTTP/1.1\r\nhost: localhost\r\nx-api-key: {TOKEN}\r\ncontent-length: 2\r\n\r\n{{}}"
+    );
+    for (before, status) in [(format!("{live}\r\n"), 200), (count, 400)] {
         let mut client = Client::connect(gateway.addresses.tcp).await;
-        client.send(&both).await;
-        let answer = client.answer(true).await.unwrap();
-        assert_ne!(answer.status, 0);
-        assert!(client.is_closed().await, "{} {}", route.method, route.pattern);
+        client.send(format!("{before}{both}")).await;
+        assert_eq!(client.answer(false).await.unwrap().status, status, "{before}");
+        let answer = client.answer(false).await.unwrap();
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert!(client.answer(false).await.is_none(), "{before}");
+    }
+    // Behind chunks nobody looks: there the connection ends.
+    let chunked = format!("{live}transfer-encoding: chunked\r\n\r\n0\r\n\r\n");
+    let mut client = Client::connect(gateway.addresses.tcp).await;
+    client.send(format!("{chunked}{both}")).await;
+    let answer = client.answer(false).await.unwrap();
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert!(client.answer(false).await.is_none());
+    gateway.stop().await;
+}
+
+/// Lines may end without CR, as RFC 9112 (2.2) lets a recipient take them: all of a head, or some of it. A CR alone ends none.
+#[tokio::test]
+async fn a_bare_line_feed_ends_a_line_and_a_bare_carriage_return_does_not() {
+    let gateway = Running::start().await;
+    for text in [
+        "GET /livez HTTP/1.1\nhost: localhost\n\n",
+        "GET /livez HTTP/1.1\r\nhost: localhost\n\r\n",
+    ] {
+        let mut client = Client::connect(gateway.addresses.tcp).await;
+        assert_eq!(client.ask(text).await.status, 200, "{text:?}");
+        let both = text.replace("host:", "content-length: 1\ntransfer-encoding: chunked\nhost:");
+        assert_refusal(&client.ask(&both).await, Surface::Agent, 400, &both);
+        assert!(client.answer(false).await.is_none());
+    }
+    for text in [
+        "GET /livez HTTP/1.1\rhost: localhost\r\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nhost: localhost\rx: y\r\n\r\n",
+    ] {
+        let answer = Client::connect(gateway.addresses.tcp).await.ask(text).await;
+        assert_refusal(&answer, Surface::Agent, 400, text);
     }
     gateway.stop().await;
 }
