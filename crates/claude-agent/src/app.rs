@@ -19,7 +19,7 @@ use agent_performance::cleanup::Admission;
 use agent_performance::metrics::MetricsCollector;
 
 use self::core::Core;
-pub use self::cut::rules;
+pub use self::cut::{Rules, rules};
 pub use self::daemon::{Daemon, Doors, LogBuffer, log_buffer};
 use self::pace::Pace;
 use crate::published::Busy;

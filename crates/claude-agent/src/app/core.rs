@@ -50,7 +50,10 @@ impl Core {
         let agent = Agent::new(AgentParts {
             client,
             store: store.clone(),
-            tools: ToolRegistry::built_in_with(cut::tool_limits(config, environment), performance.children()),
+            tools: ToolRegistry::built_in_with(
+                cut::tool_limits(config, environment)?,
+                performance.children(),
+            ),
             policy,
             redactor: Redactor::new(loaded.api_key.iter().cloned().collect()),
             settings: cut::settings(config),

@@ -24,3 +24,4 @@ mod sessions;
 mod simulate;
 mod support;
 mod terminal;
+mod web;
