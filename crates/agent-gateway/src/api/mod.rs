@@ -32,6 +32,9 @@ use crate::routes::ApiTarget;
 /// Exports at the same time: each holds a thread that may block for as long as its client reads.
 const MAX_EXPORTS: usize = 4;
 
+/// Pages of messages in memory at the same time, until their clients have them: each may be as large as a message.
+const MAX_PAGES: usize = 8;
+
 /// Answers the routes of the agent API.
 pub(crate) struct AgentApi {
     agent: Agent,
@@ -41,6 +44,7 @@ pub(crate) struct AgentApi {
     admission: Admission,
     lifecycle: Lifecycle,
     exports: Arc<Semaphore>,
+    pages: Arc<Semaphore>,
     version: &'static str,
 }
 
@@ -55,6 +59,7 @@ impl AgentApi {
             admission: parts.admission.clone(),
             lifecycle: parts.lifecycle.clone(),
             exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
+            pages: Arc::new(Semaphore::new(MAX_PAGES)),
             version: parts.version,
         }
     }

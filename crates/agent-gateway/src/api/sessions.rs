@@ -1,10 +1,15 @@
 //! Sessions as wholes: list, search, create, show, rename, delete, fork; and their messages.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use agent_core::session::{ListFilter, MAX_HITS, SearchQuery, SessionId};
+use agent_core::session::{ListFilter, MAX_HITS, SearchHit, SearchQuery, SessionId, SessionInfo};
+use bytes::Bytes;
 use http::header::{HeaderValue, LOCATION};
 use http::{Request, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::types::{MessagePage, NewFork, NewSession, Session, SessionChange, SessionPage};
 use super::{AgentApi, failures};
@@ -17,6 +22,9 @@ const MAX_PAGE: u64 = 200;
 
 /// Messages in one answer, at most: their bytes have a limit of their own in the store.
 const MAX_MESSAGES: u64 = 500;
+
+/// When a place for another page of messages may be free: a client that reads takes some milliseconds.
+const PAGE_RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) static LIST_PARAMETERS: &[Parameter] = &[
     Parameter {
@@ -71,6 +79,18 @@ pub(crate) static MESSAGES_PARAMETERS: &[Parameter] = &[
         help: "Messages in the answer, at most.",
     },
 ];
+
+/// A page of messages that is in memory, and its place among those.
+struct Page {
+    bytes: Bytes,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Page {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
 
 impl AgentApi {
     pub(super) async fn list_sessions(&self, request: &Request<RequestBody>) -> Result<Answer, Refusal> {
@@ -132,22 +152,30 @@ impl AgentApi {
             .map_err(|error| failures::of_store(&error))?;
         let mut order: Vec<SessionId> = Vec::new();
         for hit in &hits {
+            // At most MAX_HITS of them.
             if !order.contains(&hit.session) {
                 order.push(hit.session);
             }
         }
-        let mut found = Vec::new();
-        for id in order.into_iter().skip(offset).take(limit) {
-            // Deleted since it was found: then it is no hit any more.
-            let Ok(info) = self.store.get(&id).await else {
-                continue;
-            };
-            let mut session = self.shown(info);
-            let own = hits.iter().filter(|hit| hit.session == id);
-            session.hits = own.cloned().map(Into::into).collect();
-            found.push(session);
+        let page: Vec<SessionId> = order.into_iter().skip(offset).take(limit).collect();
+        let infos = self
+            .store
+            .get_all(&page)
+            .await
+            .map_err(|error| failures::of_store(&error))?;
+        let mut infos: HashMap<SessionId, SessionInfo> =
+            infos.into_iter().map(|info| (info.id, info)).collect();
+        let mut own: HashMap<SessionId, Vec<SearchHit>> = HashMap::new();
+        for hit in hits {
+            own.entry(hit.session).or_default().push(hit);
         }
-        Ok(found)
+        // One that was deleted since it was found is no hit any more.
+        let found = page.into_iter().filter_map(|id| {
+            let mut session = self.shown(infos.remove(&id)?);
+            session.hits = own.remove(&id)?.into_iter().map(Into::into).collect();
+            Some(session)
+        });
+        Ok(found.collect())
     }
 
     pub(super) async fn create_session(&self, request: Request<RequestBody>) -> Result<Answer, Refusal> {
@@ -231,6 +259,10 @@ impl AgentApi {
             query.integer("first").unwrap_or(1),
             query.integer("limit").unwrap_or(1),
         );
+        let place = Arc::clone(&self.pages).try_acquire_owned().map_err(|_| {
+            let detail = "as many pages of messages as allowed are being read; try again";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(PAGE_RETRY)
+        })?;
         let info = self
             .store
             .get(&id)
@@ -243,7 +275,14 @@ impl AgentApi {
             next_first: next.filter(|next| *next <= info.messages),
             messages: found.into_iter().map(Into::into).collect(),
         };
-        Ok(json(StatusCode::OK, &page))
+        let (head, body) = json(StatusCode::OK, &page).into_parts();
+        let bytes = body.whole().cloned().unwrap_or_default();
+        // The place is free again when the client has the page.
+        let held = Bytes::from_owner(Page {
+            bytes,
+            _place: place,
+        });
+        Ok(Answer::from_parts(head, AnswerBody::from(held)))
     }
 
     async fn session(&self, id: SessionId) -> Result<Session, Refusal> {

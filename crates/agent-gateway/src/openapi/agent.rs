@@ -72,7 +72,8 @@ pub(super) fn describe(target: ApiTarget, schemas: &mut Schemas) -> Operation {
             .refuses(CONFLICT, "A turn is at work in it, or another program has it open."),
         ApiTarget::ListMessages => of_session(Operation::new(""))
             .query(MESSAGES_PARAMETERS)
-            .gives(OK, "A page of messages.", schemas.written::<MessagePage>()),
+            .gives(OK, "A page of messages.", schemas.written::<MessagePage>())
+            .refuses(UNAVAILABLE, "Too many pages are being read."),
         ApiTarget::ExportSession => of_session(Operation::new(""))
             .query(EXPORT_PARAMETERS)
             .gives_content(
