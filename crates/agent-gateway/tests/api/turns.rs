@@ -251,6 +251,8 @@ async fn a_request_that_is_sent_again_starts_no_second_turn() {
         "urn:claude-agent:problem:idempotency-key-reused"
     );
     send("k2", "write a file").await.expect(409);
+    // It has asked the model then.
+    rig.approval().await;
     let turn = first.json()["status_url"].as_str().unwrap().to_owned();
     rig.call(Method::POST, &format!("{turn}/cancel"), &[], None)
         .await
@@ -285,6 +287,31 @@ async fn a_request_that_is_sent_again_starts_no_second_turn() {
             .expect(400);
         }
     }
+}
+
+#[tokio::test]
+async fn what_was_said_goes_with_its_session() {
+    let rig = Rig::start().await;
+    let session = rig.session().await;
+    let (path, body) = (
+        format!("{session}/turns"),
+        json!({ "prompt": "say hello" }).to_string(),
+    );
+    let send = || {
+        rig.call(
+            Method::POST,
+            &path,
+            &[("idempotency-key", "k")],
+            Some(body.clone()),
+        )
+    };
+    let started = send().await.expect(201).json();
+    let turn = started["status_url"].as_str().unwrap();
+    rig.ended(turn).await;
+    rig.call(Method::DELETE, &session, &[], None).await.expect(204);
+    rig.get(turn).await.expect(404);
+    rig.get(&format!("{turn}/events")).await.expect(404);
+    send().await.expect(404);
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ impl Book {
         self.turns.insert(turn.id, Arc::clone(turn));
         self.active.insert(turn.session, turn.id);
         if let Some((key, request)) = key {
-            self.keys.keep(key, request, turn.id);
+            self.keys.keep(key, request, turn);
         }
     }
 
@@ -67,6 +67,10 @@ impl Book {
 
     /// It has ended; its events take `bytes` from now on.
     pub(super) fn ended(&mut self, turn: &Turn, bytes: usize) {
+        if !self.turns.contains_key(&turn.id) {
+            // Its session was deleted as soon as it was free.
+            return;
+        }
         self.ended.push_back(Ended {
             turn: turn.id,
             at: Instant::now(),
@@ -74,6 +78,22 @@ impl Book {
         });
         self.ended_bytes += bytes;
         self.sweep();
+    }
+
+    /// The session is gone, and what was said in it: neither its turns nor what they were allowed is known any more.
+    pub(super) fn forget_session(&mut self, session: SessionId) {
+        self.grants.forget(session);
+        self.keys.forget_session(session);
+        // One that was started meanwhile finds no session, and takes itself out.
+        let active = self.active_in(session);
+        self.turns
+            .retain(|id, turn| turn.session != session || active == Some(*id));
+        let (turns, bytes) = (&self.turns, &mut self.ended_bytes);
+        self.ended.retain(|ended| {
+            let is_kept = turns.contains_key(&ended.turn);
+            *bytes -= if is_kept { 0 } else { ended.bytes };
+            is_kept
+        });
     }
 
     pub(super) fn get(&self, id: TurnId) -> Option<Arc<Turn>> {
@@ -134,6 +154,20 @@ mod tests {
         tokio::time::advance(KEPT).await;
         book.sweep();
         assert!(book.turns.is_empty() && book.ended_bytes == 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_go_with_their_session_also_one_that_ends_just_then() {
+        let mut book = Book::default();
+        let (gone, kept) = (end(&mut book, 1, 10), end(&mut book, 2, 20));
+        let ending = Arc::new(Turn::new(TurnId::generate(), session(1)));
+        book.begin(&ending, None);
+        book.free(&ending);
+        book.forget_session(session(1));
+        book.ended(&ending, 40);
+        assert!(book.get(gone).is_none() && book.get(ending.id).is_none());
+        assert!(book.get(kept).is_some());
+        assert_eq!((book.ended.len(), book.ended_bytes), (1, 20));
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use agent_core::session::SessionId;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::turn::TurnId;
+use super::turn::{Turn, TurnId};
 
 /// How long a key is known: longer than any client goes on retrying.
 pub(super) const KEPT: Duration = Duration::from_secs(3600);
@@ -52,6 +52,7 @@ pub(super) struct Keys {
 struct Known {
     request: Fingerprint,
     turn: TurnId,
+    session: SessionId,
     made: Instant,
 }
 
@@ -74,12 +75,18 @@ impl Keys {
         }
     }
 
-    pub(super) fn keep(&mut self, id: KeyId, request: Fingerprint, turn: TurnId) {
+    pub(super) fn keep(&mut self, id: KeyId, request: Fingerprint, turn: &Turn) {
         let made = Instant::now();
         while self.order.len() >= MAX_KEYS {
             self.forget_oldest();
         }
-        self.known.insert(id, Known { request, turn, made });
+        let known = Known {
+            request,
+            turn: turn.id,
+            session: turn.session,
+            made,
+        };
+        self.known.insert(id, known);
         self.order.push_back((made, id));
     }
 
@@ -88,6 +95,11 @@ impl Keys {
         if self.known.get(&id).is_some_and(|known| known.turn == turn) {
             self.known.remove(&id);
         }
+    }
+
+    /// The session is gone: the same request finds none.
+    pub(super) fn forget_session(&mut self, session: SessionId) {
+        self.known.retain(|_, known| known.session != session);
     }
 
     pub(super) fn sweep(&mut self) {
@@ -111,39 +123,49 @@ impl Keys {
 mod tests {
     use super::*;
 
+    fn session() -> SessionId {
+        "0197d5a0-0000-7000-8000-000000000000".parse().unwrap()
+    }
+
     fn key(text: &str) -> KeyId {
-        let session = "0197d5a0-0000-7000-8000-000000000000".parse().unwrap();
-        KeyId::new("c", session, text)
+        KeyId::new("c", session(), text)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_key_stands_for_one_request_for_its_time() {
-        let (mut keys, turn) = (Keys::default(), TurnId::generate());
+        let (mut keys, turn) = (Keys::default(), Turn::new(TurnId::generate(), session()));
         let (a, b) = (Fingerprint::of(b"a"), Fingerprint::of(b"b"));
         assert_eq!(keys.look_up(key("k"), a), Seen::Never);
-        keys.keep(key("k"), a, turn);
-        assert_eq!(keys.look_up(key("k"), a), Seen::Same(turn));
+        keys.keep(key("k"), a, &turn);
+        assert_eq!(keys.look_up(key("k"), a), Seen::Same(turn.id));
         assert_eq!(keys.look_up(key("k"), b), Seen::Other);
         tokio::time::advance(KEPT).await;
         keys.sweep();
+        assert_eq!(keys.look_up(key("k"), a), Seen::Never);
+        keys.keep(key("k"), a, &turn);
+        keys.forget_session(session());
         assert_eq!(keys.look_up(key("k"), a), Seen::Never);
     }
 
     #[tokio::test(start_paused = true)]
     async fn keys_are_bounded_and_a_younger_use_outlives_an_older() {
-        let (mut keys, turn, request) = (Keys::default(), TurnId::generate(), Fingerprint::of(b""));
-        keys.keep(key("again"), request, turn);
-        keys.forget(key("again"), turn);
+        let (mut keys, turn, request) = (
+            Keys::default(),
+            Turn::new(TurnId::generate(), session()),
+            Fingerprint::of(b""),
+        );
+        keys.keep(key("again"), request, &turn);
+        keys.forget(key("again"), turn.id);
         for n in 0..MAX_KEYS - 1 {
             tokio::time::advance(Duration::from_millis(1)).await;
-            keys.keep(key(&n.to_string()), request, turn);
+            keys.keep(key(&n.to_string()), request, &turn);
         }
-        keys.keep(key("again"), request, turn);
+        keys.keep(key("again"), request, &turn);
         assert_eq!(keys.order.len(), MAX_KEYS);
-        assert_eq!(keys.look_up(key("again"), request), Seen::Same(turn));
-        keys.keep(key("one more"), request, turn);
+        assert_eq!(keys.look_up(key("again"), request), Seen::Same(turn.id));
+        keys.keep(key("one more"), request, &turn);
         assert_eq!((keys.order.len(), keys.known.len()), (MAX_KEYS, MAX_KEYS));
         assert_eq!(keys.look_up(key("0"), request), Seen::Never, "the oldest went");
-        assert_eq!(keys.look_up(key("again"), request), Seen::Same(turn));
+        assert_eq!(keys.look_up(key("again"), request), Seen::Same(turn.id));
     }
 }

