@@ -46,6 +46,10 @@ async fn read(request: Request<RequestBody>) -> Result<Whole, Refusal> {
 }
 
 fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    // A list of the fields' values would do as well for the parser, but nothing says that it does.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(refused("a list, where an object is wanted"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let place = error.path().to_string();
@@ -102,6 +106,7 @@ mod tests {
         assert!(detail(br#"{"count": 1} x"#).contains("trailing"));
         assert!(detail(b"\xff").contains("can't be used"));
         assert!(detail("[".repeat(100_000).as_bytes()).contains("can't be used"));
+        assert!(detail(b" [1]").contains("an object is wanted"));
         assert!(parsed::<Wanted>(br#" {"count": 1} "#).is_ok());
     }
 

@@ -72,6 +72,7 @@ async fn what_can_not_be_a_session_is_refused_with_the_reason() {
         ),
         (json!({ "workspace": "/tmp", "title": " " }), 400, "says nothing"),
         (json!([]), 400, "openapi.json"),
+        (json!(["/tmp"]), 400, "an object is wanted"),
     ] {
         let answer = rig.post("/api/v1/sessions", &body).await.expect(status);
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
