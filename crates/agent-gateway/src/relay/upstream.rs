@@ -171,7 +171,9 @@ fn secret(text: &str) -> Result<HeaderValue, InvalidUpstream> {
 /// True for a path that some server would resolve to outside of `/v1`: the key is for what is inside.
 fn leaves(path: &str) -> bool {
     let dots = |segment: &str| {
-        let plain = segment.replace("%2e", ".").replace("%2E", ".");
+        // Some servers resolve dots without the parameters that stand after them.
+        let name = segment.split(';').next().unwrap_or_default();
+        let plain = name.replace("%2e", ".").replace("%2E", ".");
         plain == "." || plain == ".."
     };
     // Most paths have neither, and are not looked at any closer.
@@ -215,6 +217,8 @@ mod tests {
             "/v1/a\\..\\x",
             "/v1/..%2fx",
             "/v1/%2e%2e%2fx",
+            "/v1/..;/x",
+            "/v1/.%2e;a=b/x",
         ] {
             assert!(leaves(path), "{path}");
         }
@@ -224,6 +228,7 @@ mod tests {
             "/v1/files/a..b",
             "/v1/models/a%20b",
             "/v1/files/.hidden",
+            "/v1/files/a;b=..",
             "/v1/x/a%2Fb",
         ] {
             assert!(!leaves(path), "{path}");
