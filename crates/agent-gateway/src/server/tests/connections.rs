@@ -86,6 +86,31 @@ async fn a_drain_lets_requests_end_and_closes_the_rest() {
     assert_eq!((report.finished, report.cut), (2, 0));
 }
 
+/// Whoever began to ask before the end is told of it.
+#[tokio::test]
+async fn a_drain_is_told_to_probes() {
+    let gateway = Running::start().await;
+    let mut probe = Client::connect(gateway.addresses.tcp).await;
+    probe.send("GET /readyz?verbose HTTP/1.1\r\nhost: localh").await;
+    // Until the begin is read: a connection that said nothing yet is closed.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let stopping = gateway.stop();
+    let client = async {
+        // Until the end is known.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let answer = probe.ask(format!("ost\r\nx-api-key: {TOKEN}\r\n\r\n")).await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        let text = String::from_utf8(answer.body.clone()).unwrap();
+        assert!(
+            text.contains("[-]not-draining failed: the daemon is ending\n"),
+            "{text}"
+        );
+        assert!(probe.is_closed().await);
+    };
+    let (report, ()) = tokio::join!(stopping, client);
+    assert_eq!(report.cut, 0);
+}
+
 #[tokio::test]
 async fn a_drain_ends_at_its_deadline() {
     let gateway = Running::with(|parts| parts.settings.drain_deadline = Duration::from_millis(300)).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use agent_security::signature::{Scheme, SigningKey, VerifyingKey, sign};
+use agent_security::signature::{Scheme, SigningKey, sign};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -200,27 +200,33 @@ async fn long_answers_are_compressed_for_those_who_want_it() {
 #[tokio::test]
 async fn where_signatures_are_asked_for_each_request_is_good_once() {
     let secret = b"a shared secret of thirty-two bytes";
-    let key = SigningKey::hmac_sha256("ci", secret).unwrap();
-    let gateway = Running::with(|parts| {
-        parts.settings.signing = Some(vec![VerifyingKey::hmac_sha256("ci", secret).unwrap()]);
-    })
-    .await;
-    let signed = |body: &[u8], sent: &[u8]| {
-        let mut request = Request::post("http://localhost/v1/messages")
-            .header("content-type", "application/json")
-            .body(())
-            .unwrap();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        sign(&mut request, body, &key, &Scheme::HTTP, now).unwrap();
-        let mut text = format!(
-            "POST /v1/messages HTTP/1.1\r\nhost: localhost\r\nx-api-key: {TOKEN}\r\nanthropic-version: 2023-06-01\r\n"
-        );
-        for (name, value) in request.headers() {
-            text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
-        }
-        text.push_str(&format!("content-length: {}\r\n\r\n", sent.len()));
-        [text.as_bytes(), sent].concat()
-    };
+    let shared = SigningKey::hmac_sha256("ci", secret).unwrap();
+    signed_once(shared).await;
+    signed_once(SigningKey::ed25519("ci", &[7; 32]).unwrap()).await;
+}
+
+/// A request signed for `body` that is sent with `sent`.
+fn signed_by(key: &SigningKey, body: &[u8], sent: &[u8]) -> Vec<u8> {
+    let mut request = Request::post("http://localhost/v1/messages")
+        .header("content-type", "application/json")
+        .body(())
+        .unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    sign(&mut request, body, key, &Scheme::HTTP, now).unwrap();
+    let mut text = format!(
+        "POST /v1/messages HTTP/1.1\r\nhost: localhost\r\nx-api-key: {TOKEN}\r\nanthropic-version: 2023-06-01\r\n"
+    );
+    for (name, value) in request.headers() {
+        text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+    }
+    text.push_str(&format!("content-length: {}\r\n\r\n", sent.len()));
+    [text.as_bytes(), sent].concat()
+}
+
+async fn signed_once(key: SigningKey) {
+    let known = key.verifying_key();
+    let gateway = Running::with(|parts| parts.settings.signing = Some(vec![known])).await;
+    let signed = |body: &[u8], sent: &[u8]| signed_by(&key, body, sent);
     let good = signed(BAD_MESSAGE.as_bytes(), BAD_MESSAGE.as_bytes());
     let reached = ask(&gateway, &good).await;
     assert_eq!(
@@ -239,6 +245,14 @@ async fn where_signatures_are_asked_for_each_request_is_good_once() {
         Surface::Gateway,
         401,
         "another body",
+    );
+    let stranger = SigningKey::ed25519("ci", &[8; 32]).unwrap();
+    let forged = signed_by(&stranger, BAD_MESSAGE.as_bytes(), BAD_MESSAGE.as_bytes());
+    assert_refusal(
+        &ask(&gateway, &forged).await,
+        Surface::Gateway,
+        401,
+        "another's key under the same name",
     );
     assert_refusal(
         &ask(&gateway, message("")).await,

@@ -4,7 +4,9 @@ mod connections;
 mod front;
 mod hostile;
 mod http2;
+mod renewed;
 mod replicas;
+mod stalled;
 mod walk;
 mod wire;
 
