@@ -125,7 +125,14 @@ impl Session {
     /// Goes on with what a person allowed while this session was open before, for a program that closes a session
     /// between two runs although the person is still the same.
     pub fn allow_again(&self, grants: Grants) {
-        self.inner.surroundings.grants.send_replace(grants);
+        // What the history brought in is not forgotten with what a person allowed.
+        self.inner.surroundings.grants.send_modify(|now| {
+            let source = now.distrusted().map(str::to_owned);
+            *now = grants;
+            if let Some(source) = source {
+                now.distrust(&source);
+            }
+        });
     }
 
     /// Gives the agent something to do. The run is a task of the agent's lifecycle: it goes on while its events are

@@ -11,6 +11,7 @@ use agent_gateway::{
     Upstream, UpstreamTimeouts,
 };
 use agent_performance::lifecycle::Lifecycle;
+use agent_performance::metrics::MetricsCollector;
 use agent_security::redact::Redactor;
 use agent_security::signature::{Algorithm, VerifyingKey};
 use agent_security::token::{self, Credentials, Kept};
@@ -103,6 +104,11 @@ impl Daemon {
             doors,
             _lock: lock,
         })
+    }
+
+    /// What this process measures; none when `monitoring.enable_metrics` is off.
+    pub fn metrics(&self) -> Option<&MetricsCollector> {
+        self.core.performance.metrics()
     }
 
     /// Where clients get in.

@@ -1,10 +1,11 @@
-//! Log lines on standard error, and in the `buffer` that its clients can read: from commands only when they are asked for, because their own output must stay readable;
-//! from the daemon always.
+//! Log lines on standard error: from commands only when they are asked for, because their own output must stay readable;
+//! from the daemon always, and in a buffer that its clients can read.
 
 use std::io::IsTerminal as _;
 use std::str::FromStr;
 
 use agent_config::ProductionConfig;
+use agent_performance::instrumentation::SpanTimings;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -25,8 +26,8 @@ pub(super) fn start(level: Option<&str>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts the daemon's log: on standard error.
-pub(super) fn start_daemon(config: &ProductionConfig, buffer: &LogBuffer) {
+/// Starts the daemon's log, on standard error and in `buffer`, and has the time of its spans taken by `spans`.
+pub(super) fn start_daemon(config: &ProductionConfig, buffer: &LogBuffer, spans: &SpanTimings) {
     let level = LevelFilter::from_level(config.get_log_level());
     let is_terminal = std::io::stderr().is_terminal();
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(is_terminal);
@@ -35,9 +36,9 @@ pub(super) fn start_daemon(config: &ProductionConfig, buffer: &LogBuffer) {
         false => lines.boxed(),
     };
     tracing_subscriber::registry()
-        .with(of_interest(level))
-        .with(lines)
-        .with(buffer.layer())
+        .with(lines.with_filter(of_interest(level)))
+        .with(buffer.layer().with_filter(of_interest(level)))
+        .with(spans.layer())
         .init();
 }
 

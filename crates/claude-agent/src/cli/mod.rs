@@ -29,6 +29,7 @@ use agent_config::environment::Environment;
 use agent_config::{Loaded, Sources};
 use agent_core::AgentError;
 use agent_core::session::StoreError;
+use agent_performance::instrumentation::SpanTimings;
 use clap::Parser;
 
 use self::args::{AgentArgs, Cli, Command, Common, ServeArgs};
@@ -108,8 +109,9 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             let sources = daemon_sources(&common, &args)?;
             let (loaded, environment) = load_from(sources, common.quiet)?;
             let logs = app::log_buffer(&loaded);
-            logging::start_daemon(&loaded.config, &logs);
-            block_on(serve::execute(loaded, &environment, logs, common.quiet))
+            let spans = SpanTimings::default();
+            logging::start_daemon(&loaded.config, &logs, &spans);
+            block_on(serve::execute(loaded, &environment, logs, &spans, common.quiet))
         }
         Command::Chat(args) => {
             let (loaded, environment) = load(&common, Some(&args.agent))?;

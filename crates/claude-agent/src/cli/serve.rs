@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use agent_config::environment::Environment;
 use agent_config::{Loaded, ProductionConfig};
+use agent_performance::instrumentation::SpanTimings;
+use agent_performance::metrics::FacadeRecorder;
 
 use super::Failure;
 use super::exit::Exit;
@@ -16,10 +18,17 @@ pub(super) async fn execute(
     loaded: Loaded,
     environment: &Environment,
     logs: LogBuffer,
+    spans: &SpanTimings,
     quiet: bool,
 ) -> Result<Exit, Failure> {
     let mut interrupts = Interrupts::listen()?;
     let daemon = Daemon::build(&loaded, environment, logs).await?;
+    if let Some(metrics) = daemon.metrics() {
+        spans.connect(metrics);
+        if let Err(error) = FacadeRecorder::install(metrics) {
+            tracing::warn!(%error);
+        }
+    }
     announce(daemon.doors(), &loaded.config, quiet)?;
     let stop = daemon.stopper();
     let serving = daemon.serve();

@@ -19,15 +19,20 @@ pub(super) struct Skipped {
 /// is beyond ASCII is only told of.
 pub(super) fn string(bytes: &[u8], mut at: usize) -> Result<Skipped, Invalid> {
     let (mut escaped, mut wide) = (false, false);
-    loop {
-        while let Some(block) = bytes.get(at..at + BLOCK) {
-            let (special, beyond) = judge(block);
-            wide |= beyond;
-            if special {
-                break;
+    // Code and quoted text mean something every few bytes: there, a look at a whole block would mostly be wasted.
+    let mut plain = BLOCK;
+    'stretch: loop {
+        if plain >= BLOCK {
+            while let Some(block) = bytes.get(at..at + BLOCK) {
+                let (special, beyond) = judge(block);
+                wide |= beyond;
+                if special {
+                    break;
+                }
+                at += BLOCK;
             }
-            at += BLOCK;
         }
+        plain = 0;
         while let Some(word) = bytes.get(at..at + 8) {
             let word = word.try_into().map(u64::from_le_bytes).unwrap_or_default();
             wide |= word & HIGH != 0;
@@ -37,6 +42,10 @@ pub(super) fn string(bytes: &[u8], mut at: usize) -> Result<Skipped, Invalid> {
                 break;
             }
             at += 8;
+            plain += 8;
+            if plain >= BLOCK {
+                continue 'stretch;
+            }
         }
         match *bytes.get(at).ok_or(Invalid::Truncated)? {
             b'"' => {
