@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -36,6 +36,7 @@ impl DataLock {
             .mode(0o700)
             .create(data)
             .map_err(unwritable)?;
+        refuse_shared(data)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -59,6 +60,22 @@ impl DataLock {
     }
 }
 
+/// Whoever can write the folder can put a token, a socket and sessions of their own in place of ours.
+fn refuse_shared(data: &Path) -> Result<(), AppError> {
+    let mode = data.metadata().map_or(0, |about| about.permissions().mode());
+    if mode & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(unavailable(
+        format!(
+            "others can write the data folder {} (mode {:03o})",
+            data.display(),
+            mode & 0o777
+        ),
+        "look at who owns what is in it, then `chmod 700` it, or name another one with --data-dir",
+    ))
+}
+
 fn taken(data: &Path, file: &mut File) -> AppError {
     let mut text = String::new();
     let read = file
@@ -77,7 +94,7 @@ fn taken(data: &Path, file: &mut File) -> AppError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::fs::Permissions;
 
     #[test]
     fn the_second_is_refused_and_told_who_was_first() {
@@ -93,6 +110,21 @@ mod tests {
         DataLock::take(&data).unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&data), mode(&data.join(FILE))), (0o700, 0o600));
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_is_refused() {
+        let data = tempfile::tempdir().unwrap();
+        let take = |mode: u32| {
+            std::fs::set_permissions(data.path(), Permissions::from_mode(mode)).unwrap();
+            DataLock::take(data.path()).map_err(|error| error.to_string())
+        };
+        for mode in [0o777, 0o770, 0o1777] {
+            let refused = take(mode).unwrap_err();
+            assert!(refused.contains("others can write"), "{refused}");
+            assert!(!data.path().join(FILE).exists());
+        }
+        assert!(take(0o755).is_ok());
     }
 
     #[test]
