@@ -8,6 +8,7 @@
 )]
 
 mod approvals;
+mod busy;
 mod document;
 mod operations;
 mod promised;

@@ -40,7 +40,7 @@ use tokio::task::JoinHandle;
 use crate::promised;
 
 /// A hang of the code under test ends the test, not the patience of its reader.
-const TOO_LONG: Duration = Duration::from_secs(60);
+pub(crate) const TOO_LONG: Duration = Duration::from_secs(60);
 
 pub(crate) const MODEL: &str = "claude-opus-5-5";
 
@@ -56,8 +56,8 @@ pub(crate) struct Rig {
     pub(crate) tracker: ResourceTracker,
     pub(crate) logs: LogBuffer,
     pub(crate) document: Value,
-    address: std::net::SocketAddr,
-    token: String,
+    pub(crate) address: std::net::SocketAddr,
+    pub(crate) token: String,
     serving: Option<JoinHandle<DrainReport>>,
     seen: Arc<Mutex<BTreeSet<String>>>,
 }

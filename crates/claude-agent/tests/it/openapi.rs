@@ -12,7 +12,7 @@ const PATH: &str = "/api/v1/openapi.json";
 /// Requests for each operation in each phase: enough for every parameter to be missing, too long and of another type once.
 const EXAMPLES: &str = "8";
 /// The whole run, in seconds; a fuzzer finds always more to do.
-const TIME: &str = "15";
+const TIME: &str = "40";
 
 /// A tool of the environment `openapi`.
 fn tool(rig: &Rig, module: &str, arguments: &[&str]) -> Output {
