@@ -8,6 +8,7 @@ use agent_config::{PermissionMode, WhitelistLevel};
 use agent_core::tools::{ToolLimits, ToolRegistry, WebAccess};
 use agent_core::{AgentEvent, ApprovalAnswer};
 use agent_security::network::HostRules;
+use agent_security::permission::Grants;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -209,7 +210,10 @@ async fn a_session_that_is_opened_again_is_still_distrustful() {
         answer(page.obey(), "tool_use"),
         answer([text("done")], "end_turn"),
     ]);
-    let ran = collect(fixture.resume(id).await.run("go on", limits())).await;
+    let again = fixture.resume(id).await;
+    // What a person allowed before comes back, trust does not.
+    again.allow_again(Grants::default());
+    let ran = collect(again.run("go on", limits())).await;
     for id in ["t2", "t3", "t4"] {
         let (failed, output) = finished(&ran, id);
         assert!(
