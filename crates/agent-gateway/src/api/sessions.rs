@@ -278,10 +278,7 @@ impl AgentApi {
         let (head, body) = json(StatusCode::OK, &page).into_parts();
         let bytes = body.whole().cloned().unwrap_or_default();
         // The place is free again when the client has the page.
-        let held = Bytes::from_owner(Page {
-            bytes,
-            _place: place,
-        });
+        let held = Bytes::from_owner(Page { bytes, _place: place });
         Ok(Answer::from_parts(head, AnswerBody::from(held)))
     }
 
