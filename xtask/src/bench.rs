@@ -43,6 +43,10 @@ const GROUPS: &[Group] = &[
         name: "performance",
         targets: &[("agent-performance", "performance"), ("agent-core", "turns")],
     },
+    Group {
+        name: "gateway",
+        targets: &[("claude-agent", "gateway")],
+    },
 ];
 
 /// One measured figure.

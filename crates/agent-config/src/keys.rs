@@ -87,7 +87,7 @@ pub(crate) fn adds_up(name: &str) -> bool {
 /// agent for itself, but not choose where credentials go, what runs unasked, or what is recorded.
 pub(crate) fn project_may_set(name: &str) -> bool {
     match name {
-        "agent.permission_mode" | "tools.allowed_commands" => false,
+        "agent.permission_mode" | "tools.allowed_commands" | "tools.allowed_hosts" => false,
         "logging.level" => true,
         _ => name.starts_with("agent.") || name.starts_with("tools."),
     }
@@ -171,6 +171,8 @@ pub(crate) static KEYS: &[Key] = keys! {
     performance.request_timeout => Within(ms(100), days(1)),
     performance.connection_pool_size => Within(1, 10_000),
     performance.memory_pool_max_size => Within(0, 100_000),
+    // What the program takes by itself. With less it would never do anything.
+    performance.memory_limit => Optional(Within(mib(16), mib(1_048_576))),
     performance.cache_size_mb => Within(0, 1_048_576),
     performance.cache_ttl => Within(secs(1), days(365)),
     performance.cache_messages => Any,
@@ -231,6 +233,7 @@ pub(crate) static KEYS: &[Key] = keys! {
     tools.max_output => Within(kib(1), mib(16)),
     tools.max_file_read => Within(kib(1), mib(64)),
     tools.allowed_commands => Entries,
+    tools.allowed_hosts => Entries,
     tools.denied_commands => Entries,
     tools.denied_paths => Entries,
     tools.max_matches => Within(1, 100_000),

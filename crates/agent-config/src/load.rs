@@ -239,7 +239,7 @@ fn way_out(key: &Key) -> String {
     let variable = key.variable();
     format!(
         "your own file, {variable} or the command line; a project's file may set [agent] (but not permission_mode), \
-         [tools] (but not allowed_commands) and logging.level"
+         [tools] (but not allowed_commands and allowed_hosts) and logging.level"
     )
 }
 

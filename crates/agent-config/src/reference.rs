@@ -113,7 +113,7 @@ Values come from these layers; each goes before those above it:
 4. the user's file, `claude-agent/config.toml` in the platform's folder for configuration (`~/.config` on Linux), or the
    file that `--config` names instead
 5. the project's file, `.claude-agent/config.toml` in the workspace. It may only set what is in `[agent]` and `[tools]`
-   (but for `agent.permission_mode` and `tools.allowed_commands`) and `logging.level`, and can only lower
+   (but for `agent.permission_mode`, `tools.allowed_commands` and `tools.allowed_hosts`) and `logging.level`, and can only lower
    `agent.max_budget_usd`
 6. environment variables: the column below, and `ANTHROPIC_BASE_URL` for `api.base_url`
 7. the command line

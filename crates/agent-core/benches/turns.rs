@@ -10,6 +10,8 @@ use std::error::Error;
 
 use serde_json::json;
 
+#[path = "turns/command_output.rs"]
+mod command_output;
 #[path = "turns/long_session.rs"]
 mod long_session;
 #[path = "turns/monitoring.rs"]
@@ -67,6 +69,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let server = server::Server::start()?;
     let wanted = |part| words.is_empty() || words.contains(&part);
+    if wanted("output") {
+        command_output::measure();
+    }
     if wanted("tools") {
         runtime.block_on(tool_heavy::measure(&server.url))?;
     }

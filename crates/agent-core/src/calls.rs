@@ -335,7 +335,11 @@ impl CallRunner<'_> {
             is_error,
             truncated,
             plan,
+            distrusted,
         } = end.result;
+        if let Some(source) = distrusted {
+            self.distrust(&source).await;
+        }
         let content = self.redactor.redact(&content).into_owned();
         if let Some(items) = plan {
             self.emitter.emit(AgentEvent::PlanUpdated { items }).await;
@@ -355,6 +359,21 @@ impl CallRunner<'_> {
             content,
             is_error,
             denied: end.denied,
+        }
+    }
+
+    /// From here on the session asks before it runs something or asks another host. Before the model is told, so that no call it makes
+    /// because of the content is judged without.
+    async fn distrust(&self, source: &str) {
+        let mut is_new = false;
+        self.grants.send_if_modified(|grants| {
+            is_new = grants.distrust(source);
+            is_new
+        });
+        if is_new {
+            let says = "the session now holds what a stranger wrote: commands that do more than read and requests to hosts that are not \
+                        listed are asked about from here on";
+            self.emitter.warn(format!("{source}: {says}")).await;
         }
     }
 

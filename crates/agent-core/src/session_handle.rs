@@ -18,12 +18,15 @@ use crate::event::{AgentEvent, Finished, UsageTotals};
 use crate::instruments::{Invocation, Live};
 use crate::limits::{Ledger, RunLimits};
 use crate::report::{self, End};
-use crate::session::{NewSession, SessionId, StoreError};
+use crate::session::{NewSession, SessionId, SessionStore, StoreError};
 use crate::stop::{StopCause, Stopper};
-use crate::tools::PathFilter;
+use crate::tools::{PathFilter, web_fetch};
 use crate::turn::{Progress, Turn};
 use crate::workspace::Workspace;
 use crate::{instructions, prompt, title};
+
+/// Messages looked at together when a session is opened again.
+const MESSAGES_AT_ONCE: u64 = 100;
 
 /// An open session. It keeps the conversation in memory and the right to append to it until it is dropped.
 #[derive(Debug)]
@@ -48,7 +51,7 @@ pub(crate) struct Surroundings {
     pub(crate) tools: Vec<ToolDefinition>,
     /// The agent's, for this workspace.
     pub(crate) policy: Policy,
-    /// What a person allowed for the rest of the session. Never stored: whoever opens the session tomorrow may be
+    /// What a person allowed for the rest of the session, and whether it has read a stranger's words. Never stored: whoever opens the session tomorrow may be
     /// another person.
     pub(crate) grants: watch::Sender<Grants>,
     pub(crate) may_read: PathFilter,
@@ -81,6 +84,13 @@ impl Session {
             Some(id) => Some(Conversation::resume(&parts.store, id, surroundings.bytes()).await?),
             None => None,
         };
+        if let Some(id) = resumed
+            && has_stranger(&parts.store, &id).await?
+        {
+            surroundings
+                .grants
+                .send_if_modified(|grants| grants.distrust("a page that was fetched earlier"));
+        }
         let live = parts.instruments.session(|| match resumed {
             Some(id) => id.to_string(),
             None => format!("new in {}", surroundings.workspace.root().display()),
@@ -115,7 +125,14 @@ impl Session {
     /// Goes on with what a person allowed while this session was open before, for a program that closes a session
     /// between two runs although the person is still the same.
     pub fn allow_again(&self, grants: Grants) {
-        self.inner.surroundings.grants.send_replace(grants);
+        // What the history brought in is not forgotten with what a person allowed.
+        self.inner.surroundings.grants.send_modify(|now| {
+            let source = now.distrusted().map(str::to_owned);
+            *now = grants;
+            if let Some(source) = source {
+                now.distrust(&source);
+            }
+        });
     }
 
     /// Gives the agent something to do. The run is a task of the agent's lifecycle: it goes on while its events are
@@ -145,6 +162,23 @@ impl Session {
             events,
             control,
             join,
+        }
+    }
+}
+
+/// Whether the model has seen a page of the web in this session, compacted parts included: a summary carries on what it was told. What
+/// is looked for can't stand in a text, where its quotes are escaped.
+async fn has_stranger(store: &SessionStore, id: &SessionId) -> Result<bool, StoreError> {
+    let wanted = format!("\"{}\"", web_fetch::NAME);
+    let mut first = 1;
+    loop {
+        let page = store.messages(id, first, MESSAGES_AT_ONCE).await?;
+        let Some(last) = page.last() else {
+            return Ok(false);
+        };
+        first = last.seq + 1;
+        if page.iter().any(|message| message.content.get().contains(&wanted)) {
+            return Ok(true);
         }
     }
 }

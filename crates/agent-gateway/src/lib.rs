@@ -9,24 +9,29 @@
 
 mod answer;
 mod api;
+mod input;
 mod openapi;
 mod operations;
 mod parts;
 mod pipeline;
 mod relay;
 mod routes;
-mod seam;
 mod server;
+#[cfg(test)]
+mod testing;
 
+pub use operations::LogBuffer;
 pub use parts::ConfigurationView;
-pub use parts::Credentials;
 pub use parts::GatewayLimits;
 pub use parts::GatewayParts;
 pub use parts::GatewaySettings;
+pub use parts::Sharing;
 pub use parts::TlsFiles;
 pub use parts::Upstream;
 pub use parts::UpstreamTimeouts;
+pub use relay::InvalidUpstream;
 pub use server::Addresses;
 pub use server::BindError;
 pub use server::DrainReport;
 pub use server::Gateway;
+pub use server::TlsError;

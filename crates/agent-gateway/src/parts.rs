@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_claude::pricing::PriceTable;
-use agent_config::Secret;
+use agent_config::{Secret, WhenDown};
 use agent_core::session::SessionStore;
 use agent_core::{Agent, RunLimits};
 use agent_performance::cache::ResponseCache;
@@ -15,9 +15,12 @@ use agent_performance::connection_pool::HttpConnectionPool;
 use agent_performance::lifecycle::Lifecycle;
 use agent_performance::memory::ResourceTracker;
 use agent_performance::metrics::MetricsCollector;
+use agent_performance::shared::Shared;
+use agent_security::signature::VerifyingKey;
+use agent_security::token::Credentials;
 use url::Url;
 
-pub use crate::seam::Credentials;
+use crate::operations::LogBuffer;
 
 /// Everything that the gateway serves with.
 pub struct GatewayParts {
@@ -43,12 +46,27 @@ pub struct GatewayParts {
     pub admission: Admission,
     /// What models cost.
     pub prices: PriceTable,
+    /// What replicas share; none for one that is alone.
+    pub shared: Option<Sharing>,
     /// The configuration as it may be shown.
     pub configuration: ConfigurationView,
+    /// The latest lines of the log. The subscriber fills it through [`LogBuffer::layer`].
+    pub logs: LogBuffer,
     /// Owns every task; its token ends the gateway, its readiness is what `/readyz` tells.
     pub lifecycle: Lifecycle,
     /// The version of the program.
     pub version: &'static str,
+}
+
+/// The store that replicas share, and what holds while it is down.
+#[derive(Clone, Debug)]
+pub struct Sharing {
+    /// The store. The cache has it already.
+    pub store: Shared,
+    /// Whether each replica then counts requests by itself, or refuses what it would have to count.
+    pub rate_limits_when_down: WhenDown,
+    /// The same for nonces; counting by itself, a replica can't know those that others have seen.
+    pub nonces_when_down: WhenDown,
 }
 
 /// The values that the gateway takes from the configuration.
@@ -70,6 +88,9 @@ pub struct GatewaySettings {
     pub compression: bool,
     /// Whether the cache may answer `/v1/messages`.
     pub serve_messages_cache: bool,
+    /// The keys of which one has to have signed each request under `/v1` and on the agent API; none where signatures are
+    /// not asked for.
+    pub signing: Option<Vec<VerifyingKey>>,
     /// How long requests may take to end after the daemon was asked to stop.
     pub drain_deadline: Duration,
 }

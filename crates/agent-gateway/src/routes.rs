@@ -32,7 +32,13 @@ pub(crate) enum BodyLimit {
     Own,
     /// `security.max_gateway_request_size`.
     Gateway,
+    /// [`MAX_UPLOAD_BYTES`], or `security.max_gateway_request_size` where that is more.
+    Upload,
 }
+
+/// The largest body that the Messages API takes anywhere: a file's. What is passed on unread is never in memory as a whole, so
+/// that only the upstream's own limit is worth keeping to.
+pub(crate) const MAX_UPLOAD_BYTES: u64 = 500 << 20;
 
 /// What answers a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +121,10 @@ const fn relay(method: Method, pattern: &'static str, target: RelayTarget, summa
         pattern,
         surface: Surface::Gateway,
         access: Access::Credential,
-        body: BodyLimit::Gateway,
+        body: match target {
+            RelayTarget::Other => BodyLimit::Upload,
+            _ => BodyLimit::Gateway,
+        },
         target: Target::Relay(target),
         summary,
     }
@@ -371,9 +380,8 @@ pub(crate) enum Found {
 /// Looks a request up. Neither query nor case plays a part.
 pub(crate) fn find(method: &Method, path: &str) -> Found {
     let fits = |route: &Route| pattern_fits(route.pattern, path);
-    let wanted = |route: &Route| {
-        route.method == *method || *method == Method::HEAD && route.method == Method::GET
-    };
+    let wanted =
+        |route: &Route| route.method == *method || *method == Method::HEAD && route.method == Method::GET;
     // A path that has rows of its own is not passed through under another method.
     let mut exact: Option<&'static str> = None;
     let mut methods = Vec::new();
@@ -439,63 +447,4 @@ pub(crate) fn parameters<'a>(pattern: &'a str, path: &'a str) -> impl Iterator<I
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn target(method: Method, path: &str) -> Option<Target> {
-        match find(&method, path) {
-            Found::Route(index, route) => {
-                assert!(std::ptr::eq(&ROUTES[index], route));
-                Some(route.target)
-            }
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn paths_lead_where_the_table_says() {
-        use ApiTarget::*;
-        let relay = |target| Some(Target::Relay(target));
-        let api = |target| Some(Target::Api(target));
-        assert_eq!(target(Method::POST, "/v1/messages"), relay(RelayTarget::Messages));
-        assert_eq!(target(Method::POST, "/v1/messages/batches"), relay(RelayTarget::Other));
-        assert_eq!(target(Method::GET, "/v1/models/claude-x"), relay(RelayTarget::Model));
-        assert_eq!(target(Method::GET, "/v1/models/a/b"), relay(RelayTarget::Other));
-        assert_eq!(target(Method::HEAD, "/"), Some(Target::Hello));
-        assert_eq!(target(Method::HEAD, "/livez"), Some(Target::Operations(OperationsTarget::Live)));
-        assert_eq!(target(Method::POST, "/api/v1/sessions/s/turns"), api(StartTurn));
-        assert_eq!(target(Method::GET, "/api/v1/sessions/s/turns/t/events"), api(TurnEvents));
-        for nowhere in ["/v1", "/v1/", "/V1/messages", "/api/v1/sessions/", "/api/v1/sessions//turns", "/x", "*"] {
-            assert_eq!(target(Method::GET, nowhere), None, "{nowhere}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_method_tells_the_right_ones() {
-        let Found::WrongMethod(methods) = find(&Method::PUT, "/api/v1/sessions/x") else {
-            panic!("found")
-        };
-        assert_eq!(methods, [&Method::GET, &Method::PATCH, &Method::DELETE]);
-        assert!(matches!(find(&Method::GET, "/v1/messages"), Found::WrongMethod(methods) if methods == [&Method::POST]));
-        assert!(matches!(find(&Method::DELETE, "/v1/models/x"), Found::WrongMethod(_)));
-        assert!(matches!(find(&Method::GET, "/"), Found::WrongMethod(_)));
-    }
-
-    #[test]
-    fn every_row_is_reached_by_its_own_pattern() {
-        for (index, route) in ROUTES.iter().enumerate() {
-            let path = route.pattern.replace("{*rest}", "some/thing").replace(['{', '}'], "");
-            match find(&route.method, &path) {
-                Found::Route(found, _) => assert_eq!(found, index, "{} {}", route.method, route.pattern),
-                other => panic!("{} {}: {other:?}", route.method, route.pattern),
-            }
-        }
-    }
-
-    #[test]
-    fn parameters_come_in_order() {
-        let pattern = "/api/v1/sessions/{id}/turns/{turn}";
-        let found: Vec<_> = parameters(pattern, "/api/v1/sessions/a%20b/turns/7").collect();
-        assert_eq!(found, ["a%20b", "7"]);
-    }
-}
+mod tests;

@@ -5,16 +5,21 @@
 //! * [`permission`]: mode, level and what a tool is about to do, turned into allow, ask or deny;
 //! * [`redact`]: taking secrets out of text before it is shown or stored;
 //! * [`token`]: bearer tokens of our own servers, and the file that keeps one;
-//! * [`rate_limit`]: how many requests someone may make.
+//! * [`rate_limit`]: how many requests someone may make;
+//! * [`network`]: which hosts and addresses may be connected to, and how a URL is read;
+//! * [`signature`]: who signed a request, that nothing of it was changed, and that it was not seen before.
 //!
-//! Nothing here starts a program or reads a clock, and no file is opened but a token's; otherwise only where links lead is looked up. The decisions keep honest mistakes and
+//! Nothing here starts a program or reads a clock, and no file is opened but those of tokens and keys; otherwise only where links lead is looked up. The decisions keep honest mistakes and
 //! hostile text from running unasked; the directory handle that files are opened beneath and the sandbox
 //! around child processes are what holds when a decision is wrong.
 
 mod characters;
 pub mod command;
+pub mod network;
 pub mod path;
 pub mod permission;
+mod private_file;
 pub mod rate_limit;
 pub mod redact;
+pub mod signature;
 pub mod token;

@@ -8,6 +8,12 @@
 //! | known command that only reads | allow | allow | allow | deny |
 //! | known command | ask | allow | allow | deny |
 //! | any other command | ask | ask | by level | deny |
+//! | ask a host that the operator listed | allow | allow | allow | deny |
+//! | ask any other host | ask | ask | by level, Warn asks | deny |
+//!
+//! Once a session has read something that a stranger wrote ([`Grants::distrust`]), commands that do more than read, and hosts that are not listed,
+//! are asked about whatever the mode and the level, and what was allowed for the session before no longer covers them: the next call may be the
+//! stranger's wish.
 //!
 //! By level: Disabled allows, Warn allows with a warning, Enforce asks, Strict denies. Denied commands and paths
 //! are denied in every mode. Where nobody can be asked, asking is denying, with a reason that names what would
@@ -23,6 +29,7 @@ use agent_config::{PermissionMode, WhitelistLevel};
 
 use crate::characters::shown;
 use crate::command::{CommandRules, CommandVerdict, classify, parse};
+use crate::network::Host;
 use crate::path::{RelPath, control_file};
 
 /// How many reasons one verdict names; a call that touches a hundred files is not explained a hundred times.
@@ -37,8 +44,19 @@ pub enum Action<'a> {
     Write(&'a RelPath),
     /// Run a command line in a shell.
     Command(&'a str),
+    /// Ask a host of the network for something. What is asked for is seen by that host.
+    Fetch(&'a Host, Listing),
     /// Touch nothing outside the session, such as its plan.
     Internal,
+}
+
+/// Whether the operator named a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// It is among the hosts of the configuration.
+    Listed,
+    /// Nothing is known of it.
+    Unlisted,
 }
 
 /// What is to happen with a tool call.
@@ -91,6 +109,9 @@ const FOR_COMMAND: &str = "To allow it, add its first words to `tools.allowed_co
 const FOR_UNPARSED: &str = "To allow it, write it as plain commands without shell features, or run with \
     `--permission-mode policy` and `security.whitelist_enforcement_level = \"Warn\"`.";
 const FOR_CONTROL: &str = "No mode or rule allows it unasked: make this change by hand, or run `claude-agent chat` and answer there.";
+const FOR_HOST: &str = "To allow it, add the host to `tools.allowed_hosts` in the user configuration.";
+const FOR_DISTRUST: &str =
+    "Do what needs no web page in a session of its own, or run `claude-agent chat` and answer there.";
 const FOR_SILENT_TOOL: &str = "Run `claude-agent chat` and answer there.";
 
 impl Policy {
@@ -106,10 +127,40 @@ impl Policy {
             let reason = format!("the tool {} does not say what it touches", shown(tool));
             return self.verdict([self.unknown(reason, FOR_SILENT_TOOL)]);
         }
-        self.verdict(actions.iter().map(|action| match self.judge(tool, *action) {
-            Finding::Ask { .. } if grants.covers(tool, *action) => Finding::Allow,
-            finding => finding,
+        self.verdict(actions.iter().map(|action| {
+            let finding = match grants.distrusted() {
+                Some(source) => self.judge_distrustfully(tool, *action, source),
+                None => self.judge(tool, *action),
+            };
+            match finding {
+                Finding::Ask { .. } if grants.covers(tool, *action) => Finding::Allow,
+                finding => finding,
+            }
         }))
+    }
+
+    /// What leads out or runs something is asked about, unless it is denied anyway.
+    fn judge_distrustfully(&self, tool: &str, action: Action<'_>, source: &str) -> Finding {
+        let what = match action {
+            Action::Read(_) | Action::Write(_) | Action::Internal | Action::Fetch(_, Listing::Listed) => {
+                return self.judge(tool, action);
+            }
+            Action::Fetch(host, Listing::Unlisted) => format!("{tool} asks {}", shown(host.as_str())),
+            Action::Command(cmd) => match classify(cmd, &self.rules) {
+                CommandVerdict::Known { read_only: true } => return self.judge(tool, action),
+                _ => "the command does more than read".to_owned(),
+            },
+        };
+        match self.judge(tool, action) {
+            denied @ Finding::Deny(_) => denied,
+            Finding::Allow | Finding::Warn(_) | Finding::Ask { .. } => Finding::Ask {
+                reason: format!(
+                    "{what}, and this session has read what a stranger wrote ({}), which may be what asks for it",
+                    shown(source)
+                ),
+                way_out: FOR_DISTRUST,
+            },
+        }
     }
 
     fn judge(&self, tool: &str, action: Action<'_>) -> Finding {
@@ -120,6 +171,21 @@ impl Policy {
                 .denied_path(path)
                 .unwrap_or_else(|| self.judge_write(tool, path)),
             Action::Command(cmd) => self.judge_command(cmd),
+            Action::Fetch(host, listing) => self.judge_fetch(tool, host, listing),
+        }
+    }
+
+    fn judge_fetch(&self, tool: &str, host: &Host, listing: Listing) -> Finding {
+        let reason = format!("{tool} asks {}, a host that is not listed", shown(host.as_str()));
+        match (self.mode, self.level, listing) {
+            (PermissionMode::Deny, ..) => reads_only(&format!("{tool} would ask {}", shown(host.as_str()))),
+            (_, _, Listing::Listed) => Finding::Allow,
+            // A request carries out what its address says, and nobody can take it back after reading a warning.
+            (PermissionMode::Policy, WhitelistLevel::Warn, Listing::Unlisted) => Finding::Ask {
+                reason,
+                way_out: FOR_HOST,
+            },
+            (_, _, Listing::Unlisted) => self.unknown(reason, FOR_HOST),
         }
     }
 

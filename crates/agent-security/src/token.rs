@@ -6,8 +6,9 @@
 mod credentials;
 mod file;
 
+pub use crate::private_file::PrivateFileError;
 pub use credentials::{Credential, Credentials, CredentialsFull, MAX_CREDENTIALS};
-pub use file::{Kept, TokenFileError, load_or_create};
+pub use file::{Kept, TokenFileError, load, load_or_create};
 
 use std::fmt;
 

@@ -1,8 +1,12 @@
 //! Puts everything together: the only code that sees the whole configuration. It cuts it into narrow values and builds
-//! upward, from connections to the agent.
+//! upward, from connections to the agent: [`App`] is one session of a person or a script, [`Daemon`] serves many.
 
 mod core;
 mod cut;
+mod daemon;
+mod descriptors;
+mod lock;
+mod pace;
 mod performance;
 
 use std::path::{Path, PathBuf};
@@ -15,8 +19,9 @@ use agent_performance::cleanup::Admission;
 use agent_performance::metrics::MetricsCollector;
 
 use self::core::Core;
-pub use self::cut::rules;
-use self::performance::Pace;
+pub use self::cut::{Rules, rules};
+pub use self::daemon::{Daemon, Doors, LogBuffer, log_buffer};
+use self::pace::Pace;
 use crate::published::Busy;
 
 /// The name of the session store in the data folder.

@@ -8,7 +8,8 @@ use crate::units::{ByteSize, HumanDuration};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentConfig {
-    /// Who decides on what a tool wants to do. When it is not set: `ask` on a terminal, `policy` without one.
+    /// Who decides on what a tool wants to do. When it is not set: `ask` on a terminal and behind the
+    /// daemon's API, `policy` where nobody can be asked.
     pub permission_mode: Option<PermissionMode>,
     /// How often the model may answer within one task.
     pub max_turns: u32,

@@ -9,9 +9,9 @@ use crate::choice::LogLevel;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoggingConfig {
-    /// How much is logged: each level includes those before it.
+    /// How much the daemon logs: each level includes those before it. Other commands log only with `--log-level`.
     pub level: LogLevel,
-    /// Log JSON lines instead of text for people.
+    /// Log JSON lines instead of text for people. On a terminal it is text all the same.
     pub enable_structured_logging: bool,
     /// The file that is logged to. Without one, logs go to standard error.
     #[schemars(with = "Option<String>")]

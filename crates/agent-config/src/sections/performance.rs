@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::HumanDuration;
+use crate::units::{ByteSize, HumanDuration};
 
 /// Limits on concurrency, time and memory, and the response cache.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +15,10 @@ pub struct PerformanceConfig {
     pub connection_pool_size: u32,
     /// How many idle buffers of each size class are kept for reuse.
     pub memory_pool_max_size: u32,
+    /// The resident memory that the process should stay below. Near it buffers and cached answers are given back, and at nine
+    /// tenths of it new work is refused until there is room. Without it, limits of the container and stalls of the machine
+    /// are all that counts.
+    pub memory_limit: Option<ByteSize>,
     /// The memory that the response cache may hold, in MiB.
     pub cache_size_mb: u64,
     /// How long a cached answer is served.
@@ -35,6 +39,7 @@ impl Default for PerformanceConfig {
             request_timeout: HumanDuration::secs(120),
             connection_pool_size: 20,
             memory_pool_max_size: 100,
+            memory_limit: None,
             cache_size_mb: 100,
             cache_ttl: HumanDuration::secs(300),
             cache_messages: false,

@@ -26,7 +26,7 @@ pub struct SecurityConfig {
     pub max_gateway_request_size: ByteSize,
     /// How many requests one credential may make in a minute, on the Messages API and the agent API. 0 is no limit.
     pub rate_limit_requests_per_minute: u32,
-    /// Ask for a signature (RFC 9421) on every request.
+    /// Ask for a signature (RFC 9421) on every request under `/v1` and to the agent.
     pub enable_request_signing: bool,
     /// The keys that requests may be signed with, as `{ id = "ci", algorithm = "hmac-sha256", key_file = "/path" }`. The file
     /// holds the shared secret of `hmac-sha256`, or the client's public key in PEM for `ed25519`.

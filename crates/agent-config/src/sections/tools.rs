@@ -15,6 +15,9 @@ pub struct ToolsConfig {
     pub max_file_read: ByteSize,
     /// Commands that count as known besides the built-in ones, each by its first words: `"make test"`.
     pub allowed_commands: Vec<String>,
+    /// Hosts that `web_fetch` may ask without asking: `"docs.rs"`, which includes the hosts below it. An address or `localhost` stands for itself,
+    /// and is reached although it is not public.
+    pub allowed_hosts: Vec<String>,
     /// Commands that are never run, each by its first words. What several files deny adds up.
     pub denied_commands: Vec<String>,
     /// Files and folders that tools never touch, relative to the workspace. What several files deny adds up.
@@ -30,6 +33,7 @@ impl Default for ToolsConfig {
             max_output: ByteSize::kib(64),
             max_file_read: ByteSize::kib(256),
             allowed_commands: Vec::new(),
+            allowed_hosts: Vec::new(),
             denied_commands: Vec::new(),
             denied_paths: Vec::new(),
             max_matches: 500,

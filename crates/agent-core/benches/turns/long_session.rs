@@ -27,6 +27,7 @@ const WINDOW: u32 = 32_000;
 const OFF: Setup = Setup {
     reuse: false,
     parallel: 1,
+    pooled: false,
     ..Setup::ON
 };
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use agent_performance::cleanup::{CleanupConfig, ResourceCleanupManager};
 use agent_performance::instrumentation::{EventLoopLag, SystemMetrics};
 use agent_performance::lifecycle::Lifecycle;
-use agent_performance::memory::{MemoryPool, PoolConfig};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::server::THREE_TOOLS;
@@ -90,12 +89,8 @@ pub(crate) async fn measure(url: &str) -> Result<(), Box<dyn Error>> {
 async fn monitored(bench: &Bench) -> Result<Block, Box<dyn Error>> {
     let lifecycle = Lifecycle::new();
     let metrics = &bench.metrics;
-    let pool = MemoryPool::with_config(PoolConfig {
-        tracker: Some(bench.tracker.clone()),
-        ..PoolConfig::default()
-    });
     let cleanup = ResourceCleanupManager::with_config(
-        Arc::new(pool),
+        Arc::new(bench.pool.clone()),
         Arc::new(metrics.clone()),
         CleanupConfig {
             pressure_interval: Duration::from_millis(1200),

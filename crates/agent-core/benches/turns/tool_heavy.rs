@@ -18,6 +18,7 @@ pub(crate) async fn measure(url: &str) -> Result<(), Box<dyn Error>> {
         Setup {
             reuse: false,
             parallel: 1,
+            pooled: false,
             ..Setup::ON
         },
         url,
@@ -37,7 +38,7 @@ pub(crate) async fn measure(url: &str) -> Result<(), Box<dyn Error>> {
     let ratio = median(ours.iter().zip(&baseline).map(|(ours, slow)| slow / ours));
     let opened = [&fast, &slow].map(|bench| bench.connections.get_stats().opened_total);
     print(&Figure {
-        name: "a turn of 16 mixed tools: everything on against parallel tools and reuse of connections off",
+        name: "a turn of 16 mixed tools: everything on against parallel tools and reuse of connections and buffers off",
         ours: median(ours),
         baseline: Some(median(baseline)),
         unit: "ms",
@@ -46,8 +47,7 @@ pub(crate) async fn measure(url: &str) -> Result<(), Box<dyn Error>> {
         ok: ratio >= NEED,
         includes: format!(
             "the whole turn: prompt, answer, 5 reads, 3 greps and 2 globs over 120 files, 2 lists and 4 commands of bash, end; \
-             the store in memory. Off: one tool at a time, no connection used twice; buffers come from the allocator on \
-             both sides, as no part of a turn gains by the pool. Monitoring is on for both. The tools alone: {:.1} ms against {:.1} ms; \
+             the store in memory. Off: one tool at a time, no connection and no buffer used twice. Monitoring is on for both. The tools alone: {:.1} ms against {:.1} ms; \
              connections opened: {} against {}. Median of {TURNS} pairs on {} processors",
             median(tools.0),
             median(tools.1),

@@ -15,7 +15,7 @@ use agent_core::{
 };
 use agent_performance::connection_pool::{ConnectionPoolConfig, HttpConnectionPool};
 use agent_performance::lifecycle::Lifecycle;
-use agent_performance::memory::ResourceTracker;
+use agent_performance::memory::{MemoryPool, PoolConfig, ResourceTracker};
 use agent_performance::metrics::MetricsCollector;
 use agent_security::redact::Redactor;
 use serde_json::{Value, json};
@@ -41,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) reuse: bool,
     /// Tools at a time.
     pub(crate) parallel: usize,
+    /// What commands print is read into buffers that are used again.
+    pub(crate) pooled: bool,
     /// Tokens of the model's window.
     pub(crate) window: Option<u32>,
 }
@@ -50,6 +52,7 @@ impl Setup {
         monitored: true,
         reuse: true,
         parallel: 8,
+        pooled: true,
         window: None,
     };
 }
@@ -59,6 +62,7 @@ pub(crate) struct Bench {
     folder: TempDir,
     pub(crate) metrics: MetricsCollector,
     pub(crate) tracker: ResourceTracker,
+    pub(crate) pool: MemoryPool,
     pub(crate) connections: Arc<HttpConnectionPool>,
 }
 
@@ -67,6 +71,15 @@ impl Bench {
         let folder = TempDir::new_in(IN_MEMORY).or_else(|_| TempDir::new())?;
         fill(folder.path().join("work"))?;
         let (metrics, tracker) = (MetricsCollector::new(), ResourceTracker::new());
+        let buffers = MemoryPool::with_config(PoolConfig {
+            tracker: setup.monitored.then(|| tracker.clone()),
+            max_buffers_per_class: if setup.pooled {
+                PoolConfig::default().max_buffers_per_class
+            } else {
+                0
+            },
+            ..PoolConfig::default()
+        });
         let pool = ConnectionPoolConfig {
             // At once too old to be used again.
             idle_timeout: if setup.reuse {
@@ -86,12 +99,13 @@ impl Bench {
                 Arc::clone(&connections),
             )?;
             instruments = Instruments::new(&metrics, &tracker);
-            children = with_ledger(Children::default().with_tracker(&tracker), &folder)?;
+            children =
+                with_ledger(Children::default().with_tracker(&tracker), &folder)?.with_buffers(&buffers);
         } else {
             connections = Arc::new(HttpConnectionPool::new(pool));
             client = ClaudeClient::with_pool(config, Arc::clone(&connections))?;
             instruments = Instruments::none();
-            children = Children::default();
+            children = Children::default().with_buffers(&buffers);
         }
         let parts = AgentParts {
             client,
@@ -114,6 +128,7 @@ impl Bench {
             folder,
             metrics,
             tracker,
+            pool: buffers,
             connections,
         })
     }

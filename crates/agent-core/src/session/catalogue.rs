@@ -58,6 +58,26 @@ pub(super) fn get(connection: &Connection, id: SessionId) -> Result<SessionInfo,
         })
 }
 
+/// Those of `ids` that there are, in no order.
+pub(super) fn get_all(connection: &Connection, ids: &[SessionId]) -> Result<Vec<SessionInfo>, Fault> {
+    if ids.len() > MAX_LIST {
+        return Err(StoreError::TooLarge {
+            what: "sessions asked for at once",
+            size: ids.len() as u64,
+            limit: MAX_LIST as u64,
+        }
+        .into());
+    }
+    // Ids are hexadecimal digits and dashes: nothing in them needs escaping.
+    let ids: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
+    let ids = format!("[{}]", ids.join(","));
+    select(
+        connection,
+        "WHERE id IN (SELECT value FROM json_each(?1))",
+        params![ids],
+    )
+}
+
 pub(super) fn list(connection: &Connection, filter: &ListFilter) -> Result<Vec<SessionInfo>, Fault> {
     let limit = filter.limit.min(MAX_LIST).cast_signed();
     let offset = i64::try_from(filter.offset).unwrap_or(i64::MAX);

@@ -251,6 +251,13 @@ impl SessionStore {
         self.read(move |c| catalogue::get(c, id)).await
     }
 
+    /// The figures of those of `sessions` that there are, in no order, with one query; more than
+    /// [`MAX_LIST`](super::MAX_LIST) are refused.
+    pub async fn get_all(&self, sessions: &[SessionId]) -> Result<Vec<SessionInfo>, StoreError> {
+        let ids = sessions.to_vec();
+        self.read(move |c| catalogue::get_all(c, &ids)).await
+    }
+
     /// Sessions, the one that changed last first.
     pub async fn list(&self, filter: ListFilter) -> Result<Vec<SessionInfo>, StoreError> {
         self.read(move |c| catalogue::list(c, &filter)).await

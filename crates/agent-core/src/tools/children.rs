@@ -1,14 +1,17 @@
-//! Who hears of the programs that tools start: the ledger that outlives a crash, and the tracker of what is alive.
+//! Who hears of the programs that tools start: the ledger that outlives a crash, and the tracker of what is alive. And
+//! the buffers that their output is read into.
 
 use std::fmt;
 
 #[cfg(target_os = "linux")]
 use agent_performance::cleanup::{ChildEntry, ChildLedger};
-use agent_performance::memory::{ResourceKind, ResourceTracker, Tracked};
+use agent_performance::memory::{MemoryPool, ResourceKind, ResourceTracker, Tracked};
 
-/// Where children are written down while they live. The default is nowhere.
+/// Where children are written down while they live, and whose buffers take what they print. The default is nowhere, and
+/// a pool of its own.
 #[derive(Clone, Default)]
 pub struct Children {
+    buffers: MemoryPool,
     #[cfg(target_os = "linux")]
     ledger: Option<ChildLedger>,
     tracked: Option<ResourceKind>,
@@ -24,6 +27,15 @@ impl Children {
         }
     }
 
+    /// Reads what children print into buffers of `pool`.
+    #[must_use]
+    pub fn with_buffers(self, pool: &MemoryPool) -> Self {
+        Self {
+            buffers: pool.clone(),
+            ..self
+        }
+    }
+
     /// Writes children into `ledger`, and marks them with its mark, so that the next start of the program can end
     /// those that a crash left behind.
     #[cfg(target_os = "linux")]
@@ -33,6 +45,10 @@ impl Children {
             ledger: Some(ledger),
             ..self
         }
+    }
+
+    pub(super) fn buffers(&self) -> &MemoryPool {
+        &self.buffers
     }
 
     /// What marks a child, as an environment variable.

@@ -9,7 +9,8 @@ use agent_security::permission::Action;
 ///
 /// Reads never conflict with reads. A write conflicts with every read or write of the same path, of a folder
 /// above it (a search sees it) and of anything below it. A command that is known to read only is a read of everything;
-/// any other may touch anything, so it conflicts with everything but internal actions.
+/// any other may touch anything, so it conflicts with everything but internal actions and requests to
+/// other hosts, which touch nothing here.
 pub fn conflicts(a: &[Action<'_>], b: &[Action<'_>]) -> bool {
     a.iter()
         .any(|left| b.iter().any(|right| pair_conflicts(left, right)))
@@ -17,7 +18,9 @@ pub fn conflicts(a: &[Action<'_>], b: &[Action<'_>]) -> bool {
 
 fn pair_conflicts(a: &Action<'_>, b: &Action<'_>) -> bool {
     match (a, b) {
-        (Action::Internal, _) | (_, Action::Internal) | (Action::Read(_), Action::Read(_)) => false,
+        (Action::Internal | Action::Fetch(..), _)
+        | (_, Action::Internal | Action::Fetch(..))
+        | (Action::Read(_), Action::Read(_)) => false,
         (Action::Command(a), Action::Command(b)) => !(only_reads(a) && only_reads(b)),
         (Action::Command(command), Action::Read(_)) | (Action::Read(_), Action::Command(command)) => {
             !only_reads(command)

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::WebAccess;
+
 /// How much the built-in tools may read, print and wait. [`Default`] gives the documented defaults.
 #[derive(Clone, Debug)]
 pub struct ToolLimits {
@@ -16,6 +18,8 @@ pub struct ToolLimits {
     pub max_file_read: usize,
     /// Matches or names shown by one search or listing.
     pub max_matches: usize,
+    /// What `web_fetch` may reach.
+    pub web: WebAccess,
     /// The environment that commands inherit from; only the safe part of it passes.
     pub environment: BTreeMap<String, String>,
 }
@@ -29,6 +33,7 @@ impl Default for ToolLimits {
             max_output: 64 * 1024,
             max_file_read: 256 * 1024,
             max_matches: 500,
+            web: WebAccess::default(),
             environment: BTreeMap::new(),
         }
     }

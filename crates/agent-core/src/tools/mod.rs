@@ -41,6 +41,7 @@ mod testing;
 mod text;
 mod update_plan;
 mod walk;
+pub(crate) mod web_fetch;
 mod write_file;
 
 pub use children::Children;
@@ -50,6 +51,7 @@ pub use limits::ToolLimits;
 pub use live::LiveOutput;
 pub use output::{Bounded, HeadTail, bound_text};
 pub use registry::ToolRegistry;
+pub use web_fetch::WebAccess;
 
 pub(crate) use ledger::ReadLedger;
 
@@ -161,6 +163,8 @@ pub struct ToolResult {
     pub truncated: bool,
     /// The new plan, when the call was `update_plan`.
     pub plan: Option<Vec<PlanItem>>,
+    /// Where `content` is from, when anyone may have written it. The session is distrustful from then on.
+    pub distrusted: Option<String>,
 }
 
 impl ToolResult {
@@ -171,6 +175,7 @@ impl ToolResult {
             is_error: false,
             truncated: false,
             plan: None,
+            distrusted: None,
         }
     }
 
@@ -179,6 +184,15 @@ impl ToolResult {
         Self {
             is_error: true,
             ..Self::ok(content)
+        }
+    }
+
+    /// Marks the content as written by whoever is behind `source`.
+    #[must_use]
+    pub fn distrusting(self, source: &str) -> Self {
+        Self {
+            distrusted: Some(source.to_owned()),
+            ..self
         }
     }
 

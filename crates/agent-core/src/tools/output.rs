@@ -1,6 +1,6 @@
 //! Text of any length kept in bounded memory: the beginning, the end, and how much lies between.
 
-use std::collections::VecDeque;
+use agent_performance::memory::{MemoryPool, PooledBuffer};
 
 /// Text within a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,32 +14,58 @@ pub struct Bounded {
 /// Collects bytes; keeps the first and the last half of its limit and counts the rest.
 #[derive(Debug)]
 pub struct HeadTail {
-    head: Vec<u8>,
-    tail: VecDeque<u8>,
+    /// The first half; behind it, until it is full, what follows, and from then on a ring of the latest bytes.
+    kept: PooledBuffer,
+    /// Where the ring's oldest byte is, counted from its beginning.
+    oldest: usize,
     half: usize,
     total: u64,
+    /// Where the memory comes from with the first byte.
+    pool: Option<MemoryPool>,
 }
 
 impl HeadTail {
     /// Keeps at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self {
-            head: Vec::new(),
-            tail: VecDeque::new(),
+            kept: PooledBuffer::detached(),
+            oldest: 0,
             half: limit / 2,
             total: 0,
+            pool: None,
+        }
+    }
+
+    /// The same in a buffer of `pool`, which goes back when this is finished or dropped.
+    pub fn pooled(limit: usize, pool: &MemoryPool) -> Self {
+        Self {
+            pool: Some(pool.clone()),
+            ..Self::new(limit)
         }
     }
 
     /// Takes more bytes; costs no more memory once the limit is reached.
     pub fn push(&mut self, bytes: &[u8]) {
+        if let Some(pool) = self.pool.take_if(|_| !bytes.is_empty()) {
+            self.kept = pool.get_buffer(2 * self.half);
+        }
         self.total += bytes.len() as u64;
-        let (first, rest) = bytes.split_at(bytes.len().min(self.half - self.head.len()));
-        self.head.extend_from_slice(first);
-        let rest = &rest[rest.len().saturating_sub(self.half)..];
-        let excess = (self.tail.len() + rest.len()).saturating_sub(self.half);
-        self.tail.drain(..excess);
-        self.tail.extend(rest);
+        let room = 2 * self.half - self.kept.len();
+        let (first, rest) = bytes.split_at(bytes.len().min(room));
+        self.kept.extend_from_slice(first);
+        self.turn(&rest[rest.len().saturating_sub(self.half)..]);
+    }
+
+    /// Writes at most a half's bytes over the oldest of the ring.
+    fn turn(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let ring = &mut self.kept[self.half..];
+        let (first, rest) = bytes.split_at(bytes.len().min(ring.len() - self.oldest));
+        ring[self.oldest..][..first.len()].copy_from_slice(first);
+        ring[..rest.len()].copy_from_slice(rest);
+        self.oldest = (self.oldest + bytes.len()) % ring.len();
     }
 
     /// Bytes pushed so far.
@@ -48,19 +74,17 @@ impl HeadTail {
     }
 
     /// The text; invalid UTF-8 becomes `U+FFFD`, and characters cut in two at the gap are left out whole.
-    pub fn finish(self) -> Bounded {
-        let tail: Vec<u8> = self.tail.into();
-        let kept = (self.head.len() + tail.len()) as u64;
-        if kept == self.total {
-            let mut all = self.head;
-            all.extend_from_slice(&tail);
+    pub fn finish(mut self) -> Bounded {
+        if self.kept.len() as u64 == self.total {
             return Bounded {
-                text: String::from_utf8_lossy(&all).into_owned(),
+                text: String::from_utf8_lossy(&self.kept).into_owned(),
                 left_out: 0,
             };
         }
-        let head = &self.head[..complete_chars(&self.head)];
-        let tail = &tail[broken_start(&tail)..];
+        let (head, tail) = self.kept.split_at_mut(self.half);
+        tail.rotate_left(self.oldest);
+        let head = &head[..complete_chars(head)];
+        let tail = &tail[broken_start(tail)..];
         let left_out = self.total - (head.len() + tail.len()) as u64;
         let text = format!(
             "{}\n… {left_out} bytes left out of {} …\n{}",
@@ -146,8 +170,29 @@ mod tests {
             kept.push(&block);
         }
         assert_eq!(kept.total(), 1 << 30);
-        assert!(kept.head.capacity() + kept.tail.capacity() <= 256 * 1024);
+        assert!(kept.kept.capacity() <= 128 * 1024);
         assert_eq!(kept.finish().left_out, (1 << 30) - 64 * 1024);
+    }
+
+    #[test]
+    fn a_pooled_one_gives_its_buffer_back_whatever_becomes_of_it() {
+        let pool = MemoryPool::new();
+        let held = || pool.get_stats().held_buffers;
+        let mut kept = HeadTail::pooled(1000, &pool);
+        kept.push(b"");
+        assert_eq!(held(), 0, "nothing is taken before there is something to keep");
+        kept.push(&[b'x'; 5000]);
+        assert_eq!(held(), 1);
+        drop(HeadTail::pooled(1000, &pool));
+        assert_eq!(kept.finish().left_out, 4000);
+        let mut dropped = HeadTail::pooled(1000, &pool);
+        dropped.push(b"x");
+        drop(dropped);
+        let stats = pool.get_stats();
+        assert_eq!(
+            (stats.held_buffers, stats.idle_buffers, stats.cache_hits),
+            (0, 1, 1)
+        );
     }
 
     proptest! {
@@ -155,7 +200,8 @@ mod tests {
         fn however_text_is_cut_the_result_is_the_same_bounded_and_made_of_whole_characters(
             text in "[a-zä€😀]{0,60}", limit in 0usize..80, cuts in proptest::collection::vec(1usize..9, 0..20)
         ) {
-            let mut kept = HeadTail::new(limit);
+            let pool = MemoryPool::new();
+            let mut kept = if limit % 2 == 0 { HeadTail::new(limit) } else { HeadTail::pooled(limit, &pool) };
             let mut rest = text.as_bytes();
             for cut in cuts {
                 let (first, second) = rest.split_at(cut.min(rest.len()));

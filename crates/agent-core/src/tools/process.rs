@@ -14,6 +14,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use agent_performance::memory::{MemoryPool, PooledBuffer};
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
@@ -91,7 +92,7 @@ pub(super) async fn run(spec: &Spec<'_>, cancel: &CancellationToken, live: &Live
     watcher.watch(group.id());
     entry = spec.children.begun(group.number(), spec.program);
     open(gate);
-    let mut output = Output::new(reader, spec.max_output, live, &entry)?;
+    let mut output = Output::new(reader, spec.max_output, spec.children.buffers(), live, &entry)?;
     let mut exit = group.leader_exit();
     let timeout = tokio::time::sleep_until(started + spec.timeout);
     let asked_to_end = tokio::select! {
@@ -179,7 +180,8 @@ fn spawn(spec: &Spec<'_>) -> io::Result<Held> {
 /// Collects what comes out of the pipe.
 struct Output<'a> {
     pipe: Receiver,
-    block: Vec<u8>,
+    /// What was read last; emptied before each reading, so its bytes need no value before they are read.
+    block: PooledBuffer,
     kept: HeadTail,
     pacer: Pacer,
     child: &'a Child,
@@ -187,12 +189,18 @@ struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    fn new(pipe: PipeReader, limit: usize, live: &LiveOutput, child: &'a Child) -> io::Result<Self> {
+    fn new(
+        pipe: PipeReader,
+        limit: usize,
+        buffers: &MemoryPool,
+        live: &LiveOutput,
+        child: &'a Child,
+    ) -> io::Result<Self> {
         let pipe = Receiver::from_owned_fd(pipe.into())?;
         Ok(Self {
             pipe,
-            block: vec![0; BLOCK],
-            kept: HeadTail::new(limit),
+            block: buffers.get_buffer(BLOCK),
+            kept: HeadTail::pooled(limit, buffers),
             pacer: live.pacer(),
             child,
             ended: false,
@@ -224,13 +232,14 @@ impl<'a> Output<'a> {
                 None => std::future::pending().await,
             }
         };
+        self.block.clear();
         tokio::select! {
-            read = self.pipe.read(&mut self.block) => match read {
+            read = self.pipe.read_buf(&mut *self.block) => match read {
                 Ok(0) | Err(_) => self.ended = true,
-                Ok(length) => {
+                Ok(_) => {
                     self.child.touch();
-                    self.kept.push(&self.block[..length]);
-                    self.pacer.push(&self.block[..length]);
+                    self.kept.push(&self.block);
+                    self.pacer.push(&self.block);
                 }
             },
             () = pause => self.pacer.flush(),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::blocking::Blocking;
 use super::{Children, Prepared, Tool, ToolError, ToolLimits};
-use super::{bash, edit_file, glob, grep, list_directory, read_file, update_plan, write_file};
+use super::{bash, edit_file, glob, grep, list_directory, read_file, update_plan, web_fetch, write_file};
 use crate::workspace::Workspace;
 
 /// Tools by name. The order is the order of registration and never changes, because the definitions are part of
@@ -46,7 +46,8 @@ impl ToolRegistry {
         )));
         registry.register(Arc::new(glob::Glob::new(limits.clone(), blocking.clone())));
         registry.register(Arc::new(grep::Grep::new(limits.clone(), blocking)));
-        registry.register(Arc::new(bash::Bash::new(limits, children)));
+        registry.register(Arc::new(bash::Bash::new(limits.clone(), children)));
+        registry.register(Arc::new(web_fetch::WebFetch::new(limits)));
         registry.register(Arc::new(update_plan::UpdatePlan));
         registry
     }
@@ -119,6 +120,7 @@ mod tests {
             "glob",
             "grep",
             "bash",
+            "web_fetch",
             "update_plan",
         ];
         assert_eq!(registry.names(), names);

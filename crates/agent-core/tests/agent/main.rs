@@ -5,6 +5,7 @@ mod answers;
 mod approvals;
 mod cancelling;
 mod compaction;
+mod distrust;
 mod invariants;
 mod leaking;
 mod limits;

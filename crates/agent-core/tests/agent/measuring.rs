@@ -5,7 +5,8 @@ use std::time::Duration;
 use agent_core::session::{NewSession, SessionStore};
 use agent_core::tools::{Children, ToolRegistry};
 use agent_core::{AgentEvent, Instruments, Outcome};
-use agent_performance::memory::{Clock, LeakEvidence, ResourceTracker, SimulatedTime, TrackerConfig};
+use agent_performance::clock::{Clock, SimulatedTime};
+use agent_performance::memory::{LeakEvidence, ResourceTracker, TrackerConfig};
 use agent_performance::metrics::{MetricsCollector, SeriesSnapshot, catalogue};
 use serde_json::{Value, json};
 

@@ -103,7 +103,8 @@ impl Refusal {
         self
     }
 
-    /// The `error.type` of the Messages API, where the one that belongs to the status would mislead.
+    /// What kind of error it is, where the status does not tell: the `error.type` of the Messages API, the last part of a
+    /// problem's `type` elsewhere.
     pub(crate) fn kind(mut self, kind: &'static str) -> Self {
         self.kind = Some(kind);
         self
@@ -115,6 +116,7 @@ impl Refusal {
         self
     }
 
+    #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
@@ -167,10 +169,14 @@ impl Refusal {
 
     fn problem(&self, id: &RequestId) -> Vec<u8> {
         bytes(&Problem {
-            r#type: "about:blank",
+            r#type: match self.kind {
+                Some(kind) => Cow::Owned(format!("urn:claude-agent:problem:{kind}")),
+                None => Cow::Borrowed("about:blank"),
+            },
             title: self.status.canonical_reason().unwrap_or("Overloaded"),
             status: self.status.as_u16(),
             detail: &self.detail,
+            instance: format!("urn:claude-agent:request:{id}"),
             request_id: id.as_str(),
         })
     }
@@ -209,10 +215,11 @@ struct Inner<'a> {
 /// RFC 9457. `about:blank` says that the status tells the kind of problem.
 #[derive(Serialize)]
 struct Problem<'a> {
-    r#type: &'static str,
+    r#type: Cow<'static, str>,
     title: &'a str,
     status: u16,
     detail: &'a str,
+    instance: String,
     request_id: &'a str,
 }
 
@@ -241,18 +248,34 @@ mod tests {
             (Refusal::forbidden("x"), 403, "permission_error"),
             (Refusal::not_found("x"), 404, "not_found_error"),
             (Refusal::wrong_method("GET", "x"), 405, "invalid_request_error"),
-            (Refusal::new(StatusCode::REQUEST_TIMEOUT, "x"), 408, "timeout_error"),
+            (
+                Refusal::new(StatusCode::REQUEST_TIMEOUT, "x"),
+                408,
+                "timeout_error",
+            ),
             (Refusal::too_large("x"), 413, "request_too_large"),
-            (Refusal::too_many("x", Duration::from_millis(1200)), 429, "rate_limit_error"),
+            (
+                Refusal::too_many("x", Duration::from_millis(1200)),
+                429,
+                "rate_limit_error",
+            ),
             (Refusal::internal("x"), 500, "api_error"),
             (Refusal::new(StatusCode::BAD_GATEWAY, "x"), 502, "api_error"),
-            (Refusal::new(StatusCode::GATEWAY_TIMEOUT, "x"), 504, "timeout_error"),
+            (
+                Refusal::new(StatusCode::GATEWAY_TIMEOUT, "x"),
+                504,
+                "timeout_error",
+            ),
             (
                 Refusal::overloaded(Surface::Gateway, "x", Duration::ZERO),
                 529,
                 "overloaded_error",
             ),
-            (Refusal::bad_request("x").kind("billing_error"), 400, "billing_error"),
+            (
+                Refusal::bad_request("x").kind("billing_error"),
+                400,
+                "billing_error",
+            ),
         ];
         for (refusal, status, kind) in cases {
             let (answer, value) = shown(refusal, Surface::Gateway);
@@ -272,7 +295,18 @@ mod tests {
         assert_eq!(answer.headers()["retry-after"], "2");
         assert_eq!(answer.headers()["connection"], "close");
         assert_eq!(value["title"], "Service Unavailable");
-        assert_eq!((&value["status"], &value["detail"]), (&json!(503), &json!("full")));
+        assert_eq!(value["type"], "about:blank");
+        let instance = format!(
+            "urn:claude-agent:request:{}",
+            value["request_id"].as_str().unwrap()
+        );
+        assert_eq!(value["instance"], instance);
+        assert_eq!(
+            (&value["status"], &value["detail"]),
+            (&json!(503), &json!("full"))
+        );
+        let (_, odd) = shown(Refusal::bad_request("x").kind("odd"), Surface::Agent);
+        assert_eq!(odd["type"], "urn:claude-agent:problem:odd");
         let (answer, _) = shown(Refusal::wrong_method("GET, POST", "x"), Surface::Operations);
         assert_eq!(answer.headers()["allow"], "GET, POST");
     }

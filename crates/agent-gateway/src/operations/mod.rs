@@ -1,27 +1,131 @@
-//! Being written.
+//! What the process tells of itself: whether it lives and is ready, its figures, resources, configuration and log.
+//!
+//! Reading is all that happens here, and it is cheap: a monitor must not be the load it watches.
+
+mod figures;
+mod health;
+mod logs;
+mod metrics;
+pub(crate) mod types;
 
 use std::sync::Arc;
 
-use http::Request;
+use agent_performance::cache::ResponseCache;
+use agent_performance::connection_pool::HttpConnectionPool;
+use agent_performance::memory::ResourceTracker;
+use agent_performance::metrics::MetricsCollector;
+use agent_performance::shared::Shared;
+use http::{Request, StatusCode};
 
-use crate::answer::{Answer, Refusal};
-use crate::parts::GatewayParts;
+use crate::answer::{Answer, Refusal, json};
+use crate::input::{Kind, Parameter, Query};
+use crate::parts::{ConfigurationView, GatewayParts};
 use crate::pipeline::{Context, RequestBody};
 use crate::routes::OperationsTarget;
 
-pub(crate) struct Operations;
+pub(crate) use figures::RESOURCES_PARAMETERS;
+pub(crate) use health::PARAMETERS as HEALTH_PARAMETERS;
+pub use logs::LogBuffer;
+pub(crate) use metrics::PARAMETERS as METRICS_PARAMETERS;
+
+/// Answers the operations endpoints.
+pub(crate) struct Operations {
+    health: health::Health,
+    metrics: Option<MetricsCollector>,
+    tracker: ResourceTracker,
+    cache: ResponseCache,
+    connections: Arc<HttpConnectionPool>,
+    shared: Option<Shared>,
+    configuration: ConfigurationView,
+    logs: LogBuffer,
+}
+
+pub(crate) static LOGS_PARAMETERS: &[Parameter] = &[
+    Parameter {
+        name: "level",
+        kind: Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        help: "Only lines that are at least this serious.",
+    },
+    Parameter {
+        name: "target",
+        kind: Kind::Text { max_chars: 128 },
+        help: "Only lines of parts of the program whose name begins so.",
+    },
+    Parameter {
+        name: "since",
+        kind: Kind::Time,
+        help: "Only lines of this time or later.",
+    },
+    Parameter {
+        name: "after",
+        kind: Kind::Integer {
+            min: 0,
+            max: u64::MAX >> 11,
+            default: None,
+        },
+        help: "Only lines with a higher `seq`: `last_seq` of the answer before. The oldest of them come first.",
+    },
+    Parameter {
+        name: "limit",
+        kind: Kind::Integer {
+            min: 1,
+            max: logs::MAX_SELECTED as u64,
+            default: Some(200),
+        },
+        help: "Lines in the answer, at most; without `after` the latest.",
+    },
+];
 
 impl Operations {
-    pub(crate) fn new(_parts: &Arc<GatewayParts>) -> Self {
-        Operations
+    pub(crate) fn new(parts: &GatewayParts) -> Self {
+        Self {
+            health: health::Health::new(parts),
+            metrics: parts.metrics.clone(),
+            tracker: parts.tracker.clone(),
+            cache: parts.cache.clone(),
+            connections: Arc::clone(&parts.upstream.connections),
+            shared: parts.shared.as_ref().map(|sharing| sharing.store.clone()),
+            configuration: parts.configuration.clone(),
+            logs: parts.logs.clone(),
+        }
     }
 
     pub(crate) async fn answer(
         &self,
         target: OperationsTarget,
-        _context: Context,
-        _request: Request<RequestBody>,
+        context: Context,
+        request: Request<RequestBody>,
     ) -> Result<Answer, Refusal> {
-        Err(Refusal::not_found(format!("{target:?} does not answer yet")))
+        match target {
+            OperationsTarget::Live | OperationsTarget::Health => self.health.live(&context, &request),
+            OperationsTarget::Ready => self.health.ready(&context, &request).await,
+            OperationsTarget::Exposition => metrics::exposition(self.metrics.as_ref(), &request).await,
+            OperationsTarget::Metrics => metrics::statistics(self.metrics.as_ref(), &request).await,
+            OperationsTarget::Resources => self.resources(&request).await,
+            OperationsTarget::Cache => self.cache(&request),
+            OperationsTarget::Connections => self.connections(&request),
+            OperationsTarget::Config => self.config(&request),
+            OperationsTarget::Logs => self.logs(&request),
+        }
+    }
+
+    fn config(&self, request: &Request<RequestBody>) -> Result<Answer, Refusal> {
+        Query::read(request.uri(), &[])?;
+        Ok(json(StatusCode::OK, &self.configuration.0))
+    }
+
+    fn logs(&self, request: &Request<RequestBody>) -> Result<Answer, Refusal> {
+        let query = Query::read(request.uri(), LOGS_PARAMETERS)?;
+        let limit = query
+            .integer("limit")
+            .and_then(|limit| usize::try_from(limit).ok());
+        let selection = logs::Selection {
+            level: query.text("level").and_then(logs::LogLevel::named),
+            target: query.text("target").map(str::to_owned),
+            since: query.time("since"),
+            after: query.integer("after"),
+            limit: limit.unwrap_or(logs::MAX_SELECTED),
+        };
+        Ok(json(StatusCode::OK, &self.logs.select(&selection)))
     }
 }

@@ -1,34 +1,47 @@
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use super::context::ClientAddress;
 use super::origin::Arrival;
-use std::net::IpAddr;
 
-/// Who is at the other end of a connection.
+/// Who is at the other end of a connection, and what the connection has seen of it.
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(super) address: ClientAddress,
     pub(super) arrival: Arrival,
+    unread: AtomicBool,
 }
 
 impl Caller {
     /// Over TCP, from `client` to the address `local`.
     pub(crate) fn tcp(client: IpAddr, local: IpAddr, encrypted: bool) -> Self {
-        Caller {
-            address: ClientAddress::Ip(client.to_canonical()),
-            arrival: Arrival {
-                local: Some(local),
-                encrypted,
-            },
-        }
+        let local = Some(local.to_canonical());
+        Self::new(
+            ClientAddress::Ip(client.to_canonical()),
+            Arrival { local, encrypted },
+        )
     }
 
     /// Over the Unix socket.
     pub(crate) fn unix() -> Self {
+        let (local, encrypted) = (None, false);
+        Self::new(ClientAddress::Local, Arrival { local, encrypted })
+    }
+
+    fn new(address: ClientAddress, arrival: Arrival) -> Self {
         Caller {
-            address: ClientAddress::Local,
-            arrival: Arrival {
-                local: None,
-                encrypted: false,
-            },
+            address,
+            arrival,
+            unread: AtomicBool::new(false),
         }
+    }
+
+    /// A request's body was given up before its end: what the client still sends is nobody's.
+    pub(super) fn leave_a_body_unread(&self) {
+        self.unread.store(true, Relaxed);
+    }
+
+    pub(crate) fn left_a_body_unread(&self) -> bool {
+        self.unread.load(Relaxed)
     }
 }

@@ -1,6 +1,5 @@
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::answer::RequestId;
 use crate::routes::{self, Route};
@@ -16,10 +15,6 @@ pub(crate) struct Context {
     pub(crate) credential: Option<Arc<str>>,
     /// Whether the caller may see what only who holds a credential may: also true where none are configured.
     pub(crate) trusted: bool,
-    /// Where the client is.
-    pub(crate) client: ClientAddress,
-    /// When the head of the request was there.
-    pub(crate) started: Instant,
 }
 
 impl Context {
@@ -67,7 +62,8 @@ mod tests {
 
     #[test]
     fn segments_are_decoded_or_refused() {
-        let check = |segment, expected: Option<&str>| assert_eq!(decoded(segment).as_deref(), expected, "{segment}");
+        let check =
+            |segment, expected: Option<&str>| assert_eq!(decoded(segment).as_deref(), expected, "{segment}");
         check("plain-1", Some("plain-1"));
         check("a%20b%2Fc", Some("a b/c"));
         check("%C3%A4", Some("ä"));

@@ -1,25 +1,37 @@
 //! Admits a request or says why not.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName};
+use agent_performance::cleanup::Admission;
+use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::{Method, Request};
 use hyper::body::Incoming;
 
+use super::access::Access;
+use super::login::Doorkeeper;
 use super::origin::OriginRules;
-use super::{BodyBudget, Caller, Context, RequestBody};
-use crate::answer::{Refusal, RequestId};
-use crate::parts::{Credentials, GatewayLimits, GatewayParts};
-use crate::routes::{self, Access, BodyLimit, Found, Route};
+use super::places::{Place, Places};
+use super::rate::RateLimits;
+use super::request_body::Intake;
+use super::signed::SignatureRules;
+use super::{BodyBudget, Caller, Context, Frame, RequestBody};
+use crate::answer::Refusal;
+use crate::parts::{GatewayLimits, GatewayParts};
+use crate::routes::{self, BodyLimit, Found, MAX_UPLOAD_BYTES, Route, Surface};
 
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// When to come again while all places are taken: about what a short answer takes.
+const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct Judge {
-    origins: OriginRules,
-    credentials: Credentials,
-    limits: GatewayLimits,
+    pub(super) origins: OriginRules,
+    door: Doorkeeper,
+    rates: RateLimits,
+    places: Arc<Places>,
+    admission: Admission,
     bodies: Arc<BodyBudget>,
+    signatures: Option<SignatureRules>,
+    limits: GatewayLimits,
 }
 
 impl Judge {
@@ -27,88 +39,125 @@ impl Judge {
         let settings = &parts.settings;
         Judge {
             origins: OriginRules::new(&settings.allowed_hosts, &settings.allowed_origins),
-            credentials: parts.credentials.clone(),
+            door: Doorkeeper::new(parts.credentials.clone()),
+            rates: RateLimits::new(settings.limits.requests_per_minute, parts.shared.as_ref()),
+            places: Places::new(settings.limits.max_concurrent_requests),
+            admission: parts.admission.clone(),
             bodies: BodyBudget::new(settings.limits.max_buffered_bodies),
+            signatures: settings
+                .signing
+                .clone()
+                .map(|keys| SignatureRules::new(keys, parts.shared.as_ref())),
             limits: settings.limits.clone(),
         }
     }
 
-    pub(super) fn admit(
+    /// The request as its handler gets it; none when a browser only asks whether a page may call.
+    pub(super) async fn admit(
         &self,
-        caller: &Caller,
-        id: RequestId,
+        caller: &Arc<Caller>,
+        frame: &mut Frame,
+        access: &mut Access,
         started: Instant,
         request: Request<Incoming>,
-    ) -> Result<(Context, Request<RequestBody>), Refusal> {
+    ) -> Result<Option<(Context, Request<RequestBody>)>, Refusal> {
         let (head, body) = request.into_parts();
-        self.origins.check(caller.arrival, &head)?;
-        let (_, route) = found(&head.method, head.uri.path())?;
-        let credential = self.identify(route, &head.headers)?;
-        let limit = self.body_limit(route);
-        if declared(&head.headers).is_some_and(|length| length > limit) {
-            return Err(Refusal::too_large(format!("the request's body is larger than {limit} bytes")).close());
+        // Made first: whatever refuses the request, its body then counts as left unread.
+        let mut body = RequestBody::new(body, self.intake(), caller);
+        let found = routes::find(&head.method, head.uri.path());
+        if let Found::Route(index, route) = &found {
+            access.routed(*index);
+            frame.surface = route.surface;
         }
-        let context = Context {
-            id,
-            route,
-            trusted: credential.is_some() || self.credentials.is_empty(),
-            credential,
-            client: caller.address,
-            started,
-        };
-        let body = RequestBody::new(body, limit, self.limits.body_read_timeout, Arc::clone(&self.bodies));
-        Ok((context, Request::from_parts(head, body)))
-    }
-
-    fn identify(&self, route: &Route, headers: &HeaderMap) -> Result<Option<Arc<str>>, Refusal> {
-        if self.credentials.is_empty() {
+        self.origins.check(caller.arrival, &head)?;
+        if super::is_preflight(&head.method, &head.headers) {
             return Ok(None);
         }
-        match presented(headers) {
-            Some(token) => match self.credentials.find(token) {
-                Some(known) => Ok(Some(Arc::clone(known.id()))),
-                None => Err(Refusal::unauthenticated("the credential is not known here")),
-            },
-            None if route.access == Access::Open => Ok(None),
-            None => Err(Refusal::unauthenticated(
-                "a credential is needed, as `x-api-key` or as `authorization: Bearer`",
-            )),
+        let route = wanted(found)?;
+        let credential = self.door.identify(route, &head.headers, caller, started)?;
+        if matches!(route.surface, Surface::Gateway | Surface::Agent) {
+            frame.standing = self
+                .rates
+                .count(credential.as_ref(), route.surface, started)
+                .await?;
+            if let Some(refusal) = frame.standing.as_ref().and_then(|standing| standing.refusal()) {
+                return Err(refusal);
+            }
+        }
+        if route.surface == Surface::Gateway {
+            frame.place = Some(self.place()?);
+        }
+        let limit = match route.body {
+            BodyLimit::Own => self.limits.max_request_size,
+            BodyLimit::Gateway => self.limits.max_gateway_request_size,
+            BodyLimit::Upload => self.limits.max_gateway_request_size.max(MAX_UPLOAD_BYTES),
+        };
+        if declared(&head.headers).is_some_and(|length| length > limit) {
+            return Err(
+                Refusal::too_large(format!("the request's body is larger than {limit} bytes")).close(),
+            );
+        }
+        body.set_limit(limit);
+        if let Some(rules) = &self.signatures
+            && matches!(route.surface, Surface::Gateway | Surface::Agent)
+        {
+            let whole = rules.check(caller.arrival, &head, body, route.surface).await?;
+            body = RequestBody::in_memory(whole, self.intake());
+            body.set_limit(limit);
+        }
+        let context = Context {
+            id: frame.id,
+            route,
+            trusted: credential.is_some() || self.door.is_open(),
+            credential,
+        };
+        Ok(Some((context, Request::from_parts(head, body))))
+    }
+
+    fn intake(&self) -> Intake {
+        Intake {
+            limit: 0,
+            timeout: self.limits.body_read_timeout,
+            budget: Arc::clone(&self.bodies),
         }
     }
 
-    fn body_limit(&self, route: &Route) -> u64 {
-        match route.body {
-            BodyLimit::Own => self.limits.max_request_size,
-            BodyLimit::Gateway => self.limits.max_gateway_request_size,
+    fn place(&self) -> Result<Place, Refusal> {
+        if let Err(overloaded) = self.admission.check() {
+            let after = overloaded.retry_after;
+            return Err(Refusal::overloaded(
+                Surface::Gateway,
+                overloaded.to_string(),
+                after,
+            ));
         }
+        self.places.take().ok_or_else(|| {
+            let detail = format!(
+                "{} requests are being served, which is as many as performance.max_concurrent_requests allows",
+                self.places.max()
+            );
+            Refusal::overloaded(Surface::Gateway, detail, BUSY_RETRY_AFTER)
+        })
     }
 }
 
-fn found(method: &Method, path: &str) -> Result<(usize, &'static Route), Refusal> {
-    match routes::find(method, path) {
-        Found::Route(index, route) => Ok((index, route)),
+fn wanted(found: Found) -> Result<&'static Route, Refusal> {
+    match found {
+        Found::Route(_, route) => Ok(route),
         Found::WrongMethod(methods) => {
-            let names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+            let mut names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+            if names.contains(&Method::GET.as_str()) && !names.contains(&Method::HEAD.as_str()) {
+                names.push(Method::HEAD.as_str());
+            }
             let names = names.join(", ");
-            Err(Refusal::wrong_method(
-                &names,
-                format!("this path is called with {names}"),
-            ))
+            let detail = format!("this path is called with {names}");
+            Err(Refusal::wrong_method(&names, detail))
         }
         Found::Nothing => Err(Refusal::not_found("there is nothing at this path")),
     }
 }
 
-/// The credential that a request shows. Where there are both, `x-api-key` counts, as at the Messages API.
-fn presented(headers: &HeaderMap) -> Option<&[u8]> {
-    if let Some(key) = headers.get(&X_API_KEY) {
-        return Some(key.as_bytes());
-    }
-    let value = headers.get(AUTHORIZATION)?.as_bytes();
-    let (scheme, token) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
-}
-
+/// How long the body will be, as the client says.
 fn declared(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -1,89 +1,180 @@
 //! What every request goes through before a handler sees it, and every answer before the client does.
 //!
-//! The order is part of the defence: where the request came from (`origin`), whether there is such a route, who asks
-//! (`caller`), how often and how much (`rate`, `places`), whether it is signed (`signed`), how large its body is
-//! (`request_body`). What is refused here costs no more than its head.
+//! The order is part of the defence: whether there is such a route, where the request came from (`origin`), who asks
+//! (`login`), how often (`rate`) and how much at once (`places`), how large its body is (`request_body`). What is refused
+//! costs no more than its head.
 
+mod access;
 mod caller;
+mod compress;
 mod context;
+mod finish;
 mod judge;
+mod login;
 mod origin;
+mod outgoing;
+mod places;
+mod rate;
+#[cfg(test)]
+#[path = "../../../agent-performance/src/shared/tests/server.rs"]
+#[expect(dead_code, reason = "the tests of the store itself need more of it")]
+pub(crate) mod redis_server;
 mod request_body;
+mod shared_limits;
+mod signed;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::HeaderName;
-use http::Request;
+use http::header::{CONNECTION, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
+pub(crate) use access::AccessMetrics;
 pub(crate) use caller::Caller;
-pub(crate) use context::{ClientAddress, Context};
-pub(crate) use request_body::{BodyError, BodyBudget, RequestBody, Whole};
+use context::ClientAddress;
+pub(crate) use context::Context;
+pub(crate) use outgoing::Outgoing;
+use request_body::BodyBudget;
+pub(crate) use request_body::{BodyError, RequestBody, Whole};
 
 use crate::answer::{Answer, AnswerBody, Refusal, RequestId};
 use crate::api::AgentApi;
 use crate::operations::Operations;
 use crate::parts::GatewayParts;
-use crate::relay::Relay;
-use crate::routes::{Route, Target};
+use crate::relay::{InvalidUpstream, Relay};
+use crate::routes::{Surface, Target, surface_of};
+use judge::Judge;
 
 /// The name under which each answer tells its request's id, as the Messages API does.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// Judges requests and has them answered.
 pub(crate) struct Pipeline {
-    judge: judge::Judge,
+    judge: Judge,
+    metrics: Arc<AccessMetrics>,
+    compression: bool,
     relay: Relay,
     api: AgentApi,
     operations: Operations,
 }
 
+/// What the answer has to say besides what the handler says.
+struct Frame {
+    id: RequestId,
+    surface: Surface,
+    standing: Option<rate::Standing>,
+    place: Option<places::Place>,
+    page: Option<HeaderValue>,
+    compress: bool,
+}
+
 impl Pipeline {
-    pub(crate) fn new(parts: GatewayParts) -> Self {
+    pub(crate) fn new(parts: GatewayParts) -> Result<Self, InvalidUpstream> {
         let parts = Arc::new(parts);
-        Pipeline {
-            judge: judge::Judge::new(&parts),
-            relay: Relay::new(&parts),
+        Ok(Pipeline {
+            judge: Judge::new(&parts),
+            metrics: AccessMetrics::new(parts.metrics.clone()),
+            compression: parts.settings.compression,
+            relay: Relay::new(&parts)?,
             api: AgentApi::new(&parts),
             operations: Operations::new(&parts),
-        }
+        })
     }
 
-    /// Answers `request`. Dropping the future gives the request up.
-    pub(crate) async fn serve(&self, caller: &Caller, request: Request<Incoming>) -> Answer {
-        let started = Instant::now();
-        let id = RequestId::new();
-        let surface = crate::routes::surface_of(request.uri().path());
-        let mut answer = match self.judge.admit(caller, id, started, request) {
-            Ok((context, request)) => {
-                let route = context.route;
-                match self.handle(route, context, request).await {
-                    Ok(answer) => answer,
-                    Err(refusal) => refusal.answer(route.surface, &id),
-                }
-            }
-            Err(refusal) => refusal.answer(surface, &id),
-        };
-        // The upstream's own id is the one that its operators can look up.
-        answer
-            .headers_mut()
-            .entry(REQUEST_ID)
-            .or_insert_with(|| id.header());
-        answer
+    /// Requests in flight, over all connections.
+    pub(crate) fn metrics(&self) -> &Arc<AccessMetrics> {
+        &self.metrics
     }
 
-    async fn handle(
+    /// The agent API.
+    pub(crate) fn api(&self) -> &AgentApi {
+        &self.api
+    }
+
+    /// Answers `request`. Dropping the future, or the body of the answer, gives the request up. `connection` is kept until
+    /// the answer is out.
+    pub(crate) async fn serve<G: Unpin>(
         &self,
-        route: &'static Route,
-        context: Context,
-        request: Request<RequestBody>,
-    ) -> Result<Answer, Refusal> {
-        match route.target {
+        caller: &Arc<Caller>,
+        request: Request<Incoming>,
+        connection: G,
+    ) -> Response<Outgoing<G>> {
+        let started = Instant::now();
+        let mut access = self.metrics.began(started);
+        let chunked = request.headers().contains_key(TRANSFER_ENCODING);
+        let surface = surface_of(request.uri().path());
+        let mut frame = Frame {
+            id: RequestId::new(),
+            surface,
+            standing: None,
+            place: None,
+            page: self.judge.origins.configured(request.headers()).cloned(),
+            // Relayed answers are left as they are, so that nobody need ask.
+            compress: self.compression
+                && surface != Surface::Gateway
+                && compress::is_wanted(request.headers()),
+        };
+        let admitted = self
+            .judge
+            .admit(caller, &mut frame, &mut access, started, request)
+            .await;
+        let answer = match admitted {
+            Ok(Some((context, request))) => self.handle(context, request).await,
+            Ok(None) => Ok(preflight(frame.page.is_some())),
+            Err(refusal) => Err(refusal),
+        };
+        let answer = answer.unwrap_or_else(|refusal| refusal.answer(frame.surface, &frame.id));
+        let mut answer = self.finish(&mut frame, answer);
+        if chunked {
+            // What follows such a body on its connection is not looked at for two ends of one request (see `server::framing`).
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(CONNECTION, close);
+        }
+        access.answered(answer.status());
+        if let Some(origin) = frame.page.take() {
+            finish::permit(origin, answer.headers_mut());
+        }
+        answer.map(|body| Outgoing::new(body, frame.place, access, connection))
+    }
+
+    async fn handle(&self, context: Context, request: Request<RequestBody>) -> Result<Answer, Refusal> {
+        match context.route.target {
             Target::Relay(target) => self.relay.answer(target, context, request).await,
             Target::Api(target) => self.api.answer(target, context, request).await,
             Target::Operations(target) => self.operations.answer(target, context, request).await,
             Target::Hello => Ok(Answer::new(AnswerBody::empty())),
         }
     }
+
+    fn finish(&self, frame: &mut Frame, mut answer: Answer) -> Answer {
+        if frame.compress {
+            answer = compress::compressed(answer);
+        }
+        let headers = answer.headers_mut();
+        // The upstream's own id is the one that its operators can look up.
+        headers.entry(REQUEST_ID).or_insert_with(|| frame.id.header());
+        if let Some(standing) = &frame.standing {
+            standing.tell(frame.surface, headers);
+        }
+        finish::protect(frame.surface, headers);
+        answer
+    }
+}
+
+/// The answer to a browser that asks whether a page may call. A page of our own needs no permission, a foreign one was refused.
+fn preflight(page_is_configured: bool) -> Answer {
+    let mut answer = Answer::new(AnswerBody::empty());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    if page_is_configured {
+        finish::permit_requests(answer.headers_mut());
+    }
+    answer
+}
+
+/// Whether a browser asks on behalf of a page before it lets it call.
+fn is_preflight(method: &Method, headers: &http::HeaderMap) -> bool {
+    *method == Method::OPTIONS
+        && headers.contains_key(http::header::ORIGIN)
+        && headers.contains_key(http::header::ACCESS_CONTROL_REQUEST_METHOD)
 }

@@ -77,14 +77,20 @@ impl OriginRules {
         let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
         if let Ok(address) = bare.unwrap_or(name).parse::<IpAddr>() {
             let address = address.to_canonical();
-            if address.is_loopback() && local.to_canonical().is_loopback() || address == local.to_canonical() {
+            if address.is_loopback() && local.to_canonical().is_loopback() || address == local.to_canonical()
+            {
                 return true;
             }
         }
         self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 
-    fn check_page(&self, arrival: Arrival, host: Option<&Authority>, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn check_page(
+        &self,
+        arrival: Arrival,
+        host: Option<&Authority>,
+        headers: &HeaderMap,
+    ) -> Result<(), Refusal> {
         let foreign = || {
             Refusal::forbidden(
                 "the request comes from a web page of another origin; \

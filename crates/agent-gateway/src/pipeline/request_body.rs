@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use super::Caller;
 use crate::answer::Refusal;
 use crate::routes::Surface;
 
@@ -24,22 +25,17 @@ const FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What bodies may take, shared by all requests.
 #[derive(Debug)]
-pub(crate) struct BodyBudget {
+pub(super) struct BodyBudget {
     max: usize,
     used: AtomicUsize,
 }
 
 impl BodyBudget {
-    pub(crate) fn new(max: usize) -> Arc<Self> {
+    pub(super) fn new(max: usize) -> Arc<Self> {
         Arc::new(BodyBudget {
             max,
             used: AtomicUsize::new(0),
         })
-    }
-
-    /// Bytes held now.
-    pub(crate) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
     }
 
     fn take(&self, bytes: usize) -> bool {
@@ -56,19 +52,38 @@ impl BodyBudget {
 /// it into memory within the budget.
 pub(crate) struct RequestBody {
     source: Source,
-    limit: u64,
+    intake: Intake,
     read: u64,
     /// Bytes since the timer was set.
     since_timer: u64,
-    timeout: Duration,
     /// Made when a piece is not there yet: most bodies come with their head and never need it.
     timer: Option<Pin<Box<Sleep>>>,
-    budget: Arc<BodyBudget>,
+}
+
+/// The limits of one body.
+pub(super) struct Intake {
+    pub(super) limit: u64,
+    pub(super) timeout: Duration,
+    pub(super) budget: Arc<BodyBudget>,
 }
 
 enum Source {
-    Network(Incoming),
+    Network(FromNetwork),
     Memory(Whole),
+}
+
+/// What is still on the connection, which learns when it is given up.
+struct FromNetwork {
+    body: Incoming,
+    caller: Arc<Caller>,
+}
+
+impl Drop for FromNetwork {
+    fn drop(&mut self) {
+        if !self.body.is_end_stream() {
+            self.caller.leave_a_body_unread();
+        }
+    }
 }
 
 /// A body that is in memory, and its place in the budget until it is dropped.
@@ -109,7 +124,11 @@ impl fmt::Display for BodyError {
         match self {
             BodyError::TooLarge { limit } => write!(f, "the request's body is larger than {limit} bytes"),
             BodyError::TooSlow { after } => {
-                write!(f, "the request's body did not go on within {} s", after.as_secs_f64())
+                write!(
+                    f,
+                    "the request's body did not go on within {} s",
+                    after.as_secs_f64()
+                )
             }
             BodyError::NoRoom => write!(f, "too many request bodies are being read at once; try again"),
             BodyError::Broken(_) => write!(f, "the request's body broke off or is not framed as HTTP says"),
@@ -141,35 +160,32 @@ impl BodyError {
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Incoming, limit: u64, timeout: Duration, budget: Arc<BodyBudget>) -> Self {
+    pub(super) fn new(body: Incoming, intake: Intake, caller: &Arc<Caller>) -> Self {
         RequestBody {
-            source: Source::Network(body),
-            limit,
+            source: Source::Network(FromNetwork {
+                body,
+                caller: Arc::clone(caller),
+            }),
+            intake,
             read: 0,
             since_timer: 0,
-            timeout,
             timer: None,
-            budget,
         }
     }
 
-    /// The same request with a body that was read already.
-    pub(super) fn read(whole: Whole, like: (u64, Duration)) -> Self {
-        let (limit, timeout) = like;
+    /// A body that was read already.
+    pub(super) fn in_memory(whole: Whole, intake: Intake) -> Self {
         RequestBody {
-            limit,
-            read: 0,
-            since_timer: 0,
-            timeout,
-            timer: None,
-            budget: Arc::clone(&whole.place.budget),
             source: Source::Memory(whole),
+            intake,
+            read: 0,
+            since_timer: 0,
+            timer: None,
         }
     }
 
-    /// The most bytes that it may have.
-    pub(crate) fn limit(&self) -> u64 {
-        self.limit
+    pub(super) fn set_limit(&mut self, limit: u64) {
+        self.intake.limit = limit;
     }
 
     /// Reads all of it. What comes in one piece is not copied.
@@ -181,7 +197,7 @@ impl RequestBody {
             return Ok(whole.take());
         }
         let mut place = Place {
-            budget: Arc::clone(&self.budget),
+            budget: Arc::clone(&self.intake.budget),
             bytes: 0,
         };
         let mut first = Bytes::new();
@@ -199,7 +215,10 @@ impl RequestBody {
             }
             if rest.is_empty() {
                 // The declared length, but no more than twice what is there: who announces much has sent nothing yet.
-                let left = self.size_hint().lower().min(first.len() as u64 + piece.len() as u64);
+                let left = self
+                    .size_hint()
+                    .lower()
+                    .min(first.len() as u64 + piece.len() as u64);
                 rest.reserve(first.len() + piece.len() + left as usize);
                 rest.extend_from_slice(&first);
             }
@@ -212,8 +231,10 @@ impl RequestBody {
     fn account(&mut self, bytes: usize) -> Result<(), BodyError> {
         self.read += bytes as u64;
         self.since_timer += bytes as u64;
-        if self.read > self.limit {
-            return Err(BodyError::TooLarge { limit: self.limit });
+        if self.read > self.intake.limit {
+            return Err(BodyError::TooLarge {
+                limit: self.intake.limit,
+            });
         }
         if self.since_timer >= MIN_PROGRESS_BYTES {
             self.timer = None;
@@ -222,17 +243,18 @@ impl RequestBody {
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
-        let timeout = self.timeout;
+        let timeout = self.intake.timeout;
         let since = &mut self.since_timer;
         let timer = self.timer.get_or_insert_with(|| {
             *since = 0;
             Box::pin(tokio::time::sleep(timeout))
         });
-        timer.as_mut().poll(cx).map(|()| BodyError::TooSlow { after: timeout })
+        timer
+            .as_mut()
+            .poll(cx)
+            .map(|()| BodyError::TooSlow { after: timeout })
     }
 }
-
-use std::future::Future;
 
 impl Body for RequestBody {
     type Data = Bytes;
@@ -248,7 +270,7 @@ impl Body for RequestBody {
                 let bytes = std::mem::take(&mut whole.bytes);
                 return Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))));
             }
-            Source::Network(incoming) => Pin::new(incoming).poll_frame(cx),
+            Source::Network(network) => Pin::new(&mut network.body).poll_frame(cx),
         };
         let Poll::Ready(frame) = frame else {
             return Poll::Ready(Some(Err(ready!(body.poll_timer(cx)))));
@@ -264,14 +286,14 @@ impl Body for RequestBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
-            Source::Network(incoming) => incoming.is_end_stream(),
+            Source::Network(network) => network.body.is_end_stream(),
             Source::Memory(whole) => whole.bytes.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Network(incoming) => incoming.size_hint(),
+            Source::Network(network) => network.body.size_hint(),
             Source::Memory(whole) => SizeHint::with_exact(whole.bytes.len() as u64),
         }
     }

@@ -2,15 +2,31 @@
 
 mod accept;
 mod bind;
+mod connection;
 mod error;
+mod figures;
+mod framing;
+mod socket;
+mod taken;
+mod tls;
+mod unix;
+mod unparsed;
+mod watched;
+
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use agent_performance::lifecycle::Lifecycle;
+use agent_performance::metrics::MetricsCollector;
 
 pub use error::BindError;
+pub use tls::TlsError;
+
+use figures::Figures;
 
 use crate::parts::{GatewayParts, GatewaySettings};
 use crate::pipeline::Pipeline;
@@ -20,6 +36,7 @@ pub struct Gateway {
     pipeline: Arc<Pipeline>,
     settings: GatewaySettings,
     lifecycle: Lifecycle,
+    metrics: Option<MetricsCollector>,
     listeners: bind::Listeners,
     addresses: Addresses,
 }
@@ -50,6 +67,8 @@ pub struct DrainReport {
     pub finished: usize,
     /// Connections that were cut at the deadline.
     pub cut: usize,
+    /// Connections whose task panicked, at any time since the start. Each was closed, and the others went on.
+    pub panicked: usize,
 }
 
 impl Gateway {
@@ -60,11 +79,12 @@ impl Gateway {
     /// without credentials and TLS.
     pub async fn bind(parts: GatewayParts) -> Result<Self, BindError> {
         let listeners = bind::bind(&parts).await?;
-        let addresses = listeners.addresses()?;
+        let addresses = listeners.addresses();
         Ok(Gateway {
             settings: parts.settings.clone(),
             lifecycle: parts.lifecycle.clone(),
-            pipeline: Arc::new(Pipeline::new(parts)),
+            metrics: parts.metrics.clone(),
+            pipeline: Arc::new(Pipeline::new(parts)?),
             listeners,
             addresses,
         })
@@ -75,11 +95,39 @@ impl Gateway {
         &self.addresses
     }
 
-    /// Serves until the lifecycle's token is cancelled: then no connection is accepted any more, requests in flight may end
-    /// until the deadline, and what is left is cut.
+    /// Serves until the lifecycle's token is cancelled: then no connection is accepted any more, requests and turns in flight
+    /// may end until the deadline, and what is left is cut or cancelled.
     ///
     /// Dropping the future closes every connection at once.
     pub async fn serve(self) -> DrainReport {
-        accept::serve(self.pipeline, self.settings, self.lifecycle.token(), self.listeners).await
+        let figures = Figures::new(self.metrics.as_ref(), Arc::clone(self.pipeline.metrics()));
+        let renewal = self.listeners.tls.clone().map(|tls| {
+            let stop = self.lifecycle.token();
+            self.lifecycle.spawn("tls-renewal", async move {
+                stop.run_until_cancelled(tls.keep_current()).await;
+            })
+        });
+        // A turn needs no reader: it may end in the same time as requests, whether a connection waits for it or not.
+        let (pipeline, stop, deadline) = (
+            Arc::clone(&self.pipeline),
+            self.lifecycle.token(),
+            self.settings.drain_deadline,
+        );
+        let turns = async move {
+            stop.cancelled().await;
+            pipeline.api().drain(deadline).await;
+        };
+        let serving = accept::serve(
+            self.pipeline,
+            self.settings,
+            figures,
+            self.lifecycle.token(),
+            self.listeners,
+        );
+        let (report, ()) = tokio::join!(serving, turns);
+        if let Some(renewal) = renewal {
+            renewal.abort();
+        }
+        report
     }
 }

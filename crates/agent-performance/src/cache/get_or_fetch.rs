@@ -46,7 +46,7 @@ impl ResponseCache {
         };
         let (leader, source) = match caching.max_age() {
             None if caching == RequestCaching::Bypass => {
-                self.bypassed();
+                self.inner.bypassed();
                 let value = fetch().await.map_err(FetchError::Fetch)?.into_value();
                 return Ok(Found {
                     value,
@@ -54,7 +54,7 @@ impl ResponseCache {
                 });
             }
             None => {
-                self.bypassed();
+                self.inner.bypassed();
                 (self.inner.flights.lead(key), Source::Bypassed)
             }
             Some(max_age) => match self.turn(key, max_age).await? {
@@ -87,7 +87,7 @@ impl ResponseCache {
     {
         let mut deadline = None;
         loop {
-            if let Some((value, age)) = self.find(key, max_age) {
+            if let Some((value, age)) = self.inner.find(key, max_age) {
                 return Ok(Turn::Answered(Found {
                     value,
                     source: Source::Cached { age },
@@ -96,18 +96,26 @@ impl ResponseCache {
             let waiter = match self.inner.flights.join(key) {
                 Part::Lead(leader) => {
                     // Another may have landed between the look and the lead.
-                    if let Some((value, age)) = self.find(key, max_age) {
+                    if let Some((value, age)) = self.inner.find(key, max_age) {
                         return Ok(Turn::Answered(Found {
                             value,
                             source: Source::Cached { age },
                         }));
                     }
-                    self.missed();
+                    if let Some((value, age)) = self.find_shared(key, max_age).await {
+                        // It is in memory now: those who wait find it there.
+                        drop(leader);
+                        return Ok(Turn::Answered(Found {
+                            value,
+                            source: Source::Cached { age },
+                        }));
+                    }
+                    self.inner.missed();
                     return Ok(Turn::Lead(leader));
                 }
                 Part::Wait(waiter) => waiter,
                 Part::Crowded => {
-                    self.missed();
+                    self.inner.missed();
                     return Err(FetchError::Crowded { limit: MAX_WAITERS });
                 }
             };
@@ -116,7 +124,7 @@ impl ResponseCache {
                 // The leader gave up: look again, and perhaps lead.
                 Ok(None) => {}
                 Ok(Some(Ok(value))) => {
-                    self.coalesced();
+                    self.inner.coalesced();
                     return Ok(Turn::Answered(Found {
                         value,
                         source: Source::Shared,
@@ -124,15 +132,15 @@ impl ResponseCache {
                 }
                 Ok(Some(Err(error))) => {
                     if let Some(error) = error.downcast_ref::<E>() {
-                        self.coalesced();
+                        self.inner.coalesced();
                         return Err(FetchError::Fetch(error.clone()));
                     }
                     // The one that failed has another type of error: nothing to share.
-                    self.missed();
+                    self.inner.missed();
                     return Ok(Turn::Lead(self.inner.flights.lead(key)));
                 }
                 Err(_) => {
-                    self.missed();
+                    self.inner.missed();
                     return Err(FetchError::WaitedTooLong { after: MAX_WAIT });
                 }
             }

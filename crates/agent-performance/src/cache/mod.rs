@@ -1,4 +1,4 @@
-//! A bounded cache of complete responses, in memory.
+//! A bounded cache of complete responses, in memory and, for several replicas, in a store that they share.
 //!
 //! [`ResponseCache`] keeps bytes under a key for a time. Bounds on entries and bytes hold at every moment, every
 //! figure of [`CacheStats`] is exact, and requests for the same thing at the same time become one
@@ -11,11 +11,14 @@
 //! The store is our own because ready-made ones settle evictions and figures some time later, and cannot be shrunk
 //! while they run.
 //!
+//! [`ResponseCache::with_shared`] adds the second tier. The memory answers first, and alone while the shared store is down.
+//!
 //! What may be cached for how long is the caller's to decide; nothing here knows what a response means.
 
 mod directives;
 mod flight;
 mod get_or_fetch;
+mod inner;
 mod key;
 mod limits;
 mod lookup;
@@ -26,6 +29,7 @@ mod response;
 mod response_cache;
 mod stats;
 mod store;
+mod tier;
 
 #[cfg(test)]
 mod tests;
@@ -40,3 +44,4 @@ pub use recording::RecordingBody;
 pub use response::{CachedResponse, ReplayBody};
 pub use response_cache::ResponseCache;
 pub use stats::CacheStats;
+pub use tier::SharedCacheStats;

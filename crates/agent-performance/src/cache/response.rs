@@ -10,7 +10,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use super::storable;
 
 /// First bytes of an encoded response. The digit changes with the layout.
-const MAGIC: &[u8; 4] = b"ACR1";
+pub(super) const MAGIC: &[u8; 4] = b"ACR1";
 
 /// Headers that describe the body, and so belong to it wherever it goes. Everything else is about the connection, the
 /// moment or the caller's limits, and would be untrue on a replay.
@@ -96,7 +96,8 @@ impl CachedResponse {
         response
     }
 
-    pub(super) fn encode(&self) -> Bytes {
+    /// As bytes, for a cache that holds nothing else.
+    pub fn encode(&self) -> Bytes {
         let headers: usize = self
             .headers
             .iter()
@@ -124,7 +125,7 @@ impl CachedResponse {
     }
 
     /// `None` for anything that [`encode`](Self::encode) did not make. The body shares the memory of `from`.
-    pub(super) fn decode(mut from: Bytes) -> Option<Self> {
+    pub fn decode(mut from: Bytes) -> Option<Self> {
         let magic = take(&mut from, MAGIC.len())?;
         if magic != MAGIC[..] {
             return None;

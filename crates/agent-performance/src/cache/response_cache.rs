@@ -1,39 +1,34 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::flight::Flights;
+use super::inner::Inner;
 use super::metrics::CacheMetrics;
-use super::store::{Entry, Hit, Store, weight};
-use super::{CacheLimits, CacheStats, CachedResponse, Lookup, RequestCaching};
+use super::store::{Entry, Store};
+use super::tier::Tier;
+use super::{CacheLimits, CacheStats, CachedResponse, Lookup, RequestCaching, SharedCacheStats};
 use crate::memory::{ExpectedLimit, ResourceKind, ResourceTracker};
 use crate::metrics::MetricsCollector;
+use crate::shared::Shared;
 
 /// Slots looked at per hold of the lock while sweeping: some tens of microseconds.
 const SWEEP_STEP: usize = 1024;
 
 /// Bytes under keys, for a time. Clones are the same cache.
 ///
-/// `get`, `put`, `invalidate` and `clear` are async because a cache shared between machines has to wait for it; this one
-/// never does. Locks are held for the work on one entry and never across an await.
+/// In memory, nothing here waits. [With a shared store](Self::with_shared), look-ups that the memory misses wait for it, and
+/// `invalidate` and `clear` until other replicas are told, each within the store's time-out; `put` never waits. Locks are
+/// held for the work on one entry and never across an await.
 #[derive(Clone)]
 pub struct ResponseCache {
     pub(super) inner: Arc<Inner>,
-}
-
-pub(super) struct Inner {
-    enabled: AtomicBool,
-    ttl: Duration,
-    /// Locked inside of `flights` where both are.
-    store: Mutex<Store>,
-    pub(super) flights: Flights,
-    metrics: CacheMetrics,
-    resources: Option<ResourceKind>,
+    pub(super) tier: Option<Arc<Tier>>,
 }
 
 impl ResponseCache {
@@ -81,7 +76,27 @@ impl ResponseCache {
                 flights: Flights::default(),
                 metrics,
                 resources,
+                removals: AtomicU64::new(0),
             }),
+            tier: None,
+        }
+    }
+
+    /// The same memory, and behind it what replicas share in `shared`: what the memory misses is looked up there, what is
+    /// stored goes there too, and a removal reaches the memory of every replica that is connected, or else as soon as it is
+    /// connected again.
+    ///
+    /// Values over 1 MiB and keys over 512 bytes stay in memory. Coalescing is for each replica by itself. Records
+    /// `shared.cache_*` into `collector`. While the store is down this is the cache that it was.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    #[must_use]
+    pub fn with_shared(self, shared: &Shared, collector: Option<&MetricsCollector>) -> Self {
+        let tier = Tier::start(shared.clone(), Arc::downgrade(&self.inner), collector);
+        ResponseCache {
+            tier: Some(tier),
+            ..self
         }
     }
 
@@ -93,13 +108,16 @@ impl ResponseCache {
     /// [`get`](Self::get) as far as `caching` allows, with the age of what was found.
     pub async fn lookup(&self, key: &str, caching: RequestCaching) -> Lookup {
         let Some(max_age) = caching.max_age().filter(|_| self.is_enabled()) else {
-            self.bypassed();
+            self.inner.bypassed();
             return Lookup::Bypass;
         };
-        match self.find(key, max_age) {
+        if let Some((value, age)) = self.inner.find(key, max_age) {
+            return Lookup::Hit { value, age };
+        }
+        match self.find_shared(key, max_age).await {
             Some((value, age)) => Lookup::Hit { value, age },
             None => {
-                self.missed();
+                self.inner.missed();
                 Lookup::Miss
             }
         }
@@ -112,9 +130,10 @@ impl ResponseCache {
             Lookup::Hit { value, age } => match CachedResponse::decode(value) {
                 Some(value) => Lookup::Hit { value, age },
                 None => {
-                    self.store().counts.hits -= 1;
-                    self.missed();
-                    self.invalidate(key).await;
+                    self.inner.store().counts.hits -= 1;
+                    self.inner.missed();
+                    // Other replicas are told behind this request's back.
+                    let _removal = self.remove(key);
                     Lookup::Miss
                 }
             },
@@ -137,21 +156,31 @@ impl ResponseCache {
     }
 
     /// Removes what is under `key`. A fetch for it that is under way still answers its callers, and stores nothing.
+    ///
+    /// Gone from this replica at once. With a shared store also from there and from other replicas, which is waited for as
+    /// long as for one command; it is made up for later where that was too short.
     pub async fn invalidate(&self, key: &str) {
-        let gone = self.inner.flights.overtake(key, || self.store().invalidate(key));
-        self.changed(gone.is_some());
+        let removal = self.remove(key);
+        self.settled(removal).await;
     }
 
-    /// Removes everything; fetches under way store nothing. The figures go on counting.
+    /// Removes everything; fetches under way store nothing. The figures go on counting. Waits as
+    /// [`invalidate`](Self::invalidate) does.
     pub async fn clear(&self) {
-        let gone = self.inner.flights.overtake_all(|| self.store().clear());
-        drop(gone);
-        self.changed(true);
+        let removal = self
+            .inner
+            .drop_all(|| self.tier.as_ref().and_then(|tier| tier.remove(None)));
+        self.settled(removal).await;
     }
 
     /// Exact, and all of one moment.
     pub fn get_stats(&self) -> CacheStats {
-        self.store().stats()
+        self.inner.stats()
+    }
+
+    /// What came of the part that replicas share; `None` without one.
+    pub fn get_shared_stats(&self) -> Option<SharedCacheStats> {
+        self.tier.as_ref().map(|tier| tier.stats())
     }
 
     /// Removes what has expired; returns the bytes freed. Others can use the cache meanwhile.
@@ -160,20 +189,20 @@ impl ResponseCache {
         let mut freed = 0;
         let mut from = 0;
         loop {
-            let swept = self.store().sweep(from, SWEEP_STEP, now);
+            let swept = self.inner.store().sweep(from, SWEEP_STEP, now);
             let Some(gone) = swept else { break };
             freed += weight_of(&gone);
             from += SWEEP_STEP;
         }
-        self.changed(freed > 0);
+        self.inner.changed(freed > 0);
         freed
     }
 
     /// Evicts until at most `bytes` are held; returns the bytes freed. The limit stays: the cache may fill again.
     pub fn shrink_to(&self, bytes: usize) -> usize {
         let now = Instant::now();
-        let gone = self.store().shrink_to(bytes, now);
-        self.changed(!gone.is_empty());
+        let gone = self.inner.store().shrink_to(bytes, now);
+        self.inner.changed(!gone.is_empty());
         weight_of(&gone)
     }
 
@@ -181,27 +210,28 @@ impl ResponseCache {
     pub fn halve(&self) -> usize {
         let now = Instant::now();
         let gone = {
-            let mut store = self.store();
+            let mut store = self.inner.store();
             let half = store.bytes() / 2;
             store.shrink_to(half, now)
         };
-        self.changed(!gone.is_empty());
+        self.inner.changed(!gone.is_empty());
         weight_of(&gone)
     }
 
     /// Turns the cache off and empties it, or on again. While it is off every look-up is a bypass and nothing is stored.
     pub fn set_enabled(&self, enabled: bool) {
         let gone = self.inner.flights.overtake_all(|| {
-            let mut store = self.store();
+            self.inner.removals.fetch_add(1, Ordering::AcqRel);
+            let mut store = self.inner.store();
             self.inner.enabled.store(enabled, Ordering::Release);
             (!enabled).then(|| store.clear())
         });
-        self.changed(gone.is_some());
+        self.inner.changed(gone.is_some());
     }
 
     /// False after [`set_enabled(false)`](Self::set_enabled).
     pub fn is_enabled(&self) -> bool {
-        self.inner.enabled.load(Ordering::Acquire)
+        self.inner.is_enabled()
     }
 
     #[cfg(test)]
@@ -209,38 +239,17 @@ impl ResponseCache {
         self.inner.flights.waiting(key)
     }
 
-    fn store(&self) -> MutexGuard<'_, Store> {
-        self.inner.store.lock()
-    }
-
-    /// Counts a hit, and leaves the miss to the caller, who may find the answer elsewhere.
-    pub(super) fn find(&self, key: &str, max_age: Duration) -> Option<(Bytes, Duration)> {
-        let now = Instant::now();
-        let hit = {
-            let mut store = self.store();
-            let hit = store.find(key, now);
-            if let Hit::Fresh { stored, .. } = &hit
-                && now.saturating_duration_since(*stored) <= max_age
-            {
-                store.counts.hits += 1;
-            }
-            hit
-        };
-        match hit {
-            Hit::Fresh { value, stored } => {
-                let age = now.saturating_duration_since(stored);
-                if age > max_age {
-                    return None;
-                }
-                self.inner.metrics.hit();
-                Some((value, age))
-            }
-            Hit::Absent => None,
-            Hit::Expired(_) => {
-                self.changed(true);
-                None
-            }
+    /// What replicas share under `key`, kept in memory from now on.
+    pub(super) async fn find_shared(&self, key: &str, max_age: Duration) -> Option<(Bytes, Duration)> {
+        let tier = self.tier.as_ref()?;
+        let removals = self.inner.removals();
+        let found = tier.get(key).await?;
+        if found.age > max_age {
+            return None;
         }
+        self.inner.promote(key, &found, removals);
+        self.inner.found_elsewhere();
+        Some((found.value, found.age))
     }
 
     /// A put from outside is newer than any fetch under way.
@@ -249,47 +258,30 @@ impl ResponseCache {
     }
 
     pub(super) fn put_now(&self, key: &str, value: Bytes, ttl: Option<Duration>) {
-        let now = Instant::now();
-        // Past the end of the clock is never.
-        let expires = now.checked_add(ttl.unwrap_or(self.inner.ttl));
-        let size = weight(key, &value) as u64;
-        let tracked = self.inner.resources.as_ref().map(|kind| kind.track(size));
-        let gone = {
-            let mut store = self.store();
-            if !self.is_enabled() {
-                return;
-            }
-            store.put(key, value, now, expires, tracked)
-        };
-        drop(gone);
-        self.changed(true);
+        if !self.is_enabled() {
+            return;
+        }
+        let ttl = ttl.unwrap_or(self.inner.ttl);
+        if let Some(tier) = &self.tier {
+            tier.put(key, &value, ttl);
+        }
+        self.inner.put_now(key, value, ttl);
     }
 
-    pub(super) fn missed(&self) {
-        self.store().counts.misses += 1;
-        self.inner.metrics.miss();
+    fn remove(&self, key: &str) -> Removal {
+        self.inner
+            .drop_one(key, || self.tier.as_ref().and_then(|tier| tier.remove(Some(key))))
     }
 
-    pub(super) fn coalesced(&self) {
-        let mut store = self.store();
-        store.counts.misses += 1;
-        store.counts.coalesced += 1;
-        drop(store);
-        self.inner.metrics.coalesced();
-    }
-
-    pub(super) fn bypassed(&self) {
-        self.store().counts.bypasses += 1;
-        self.inner.metrics.bypass();
-    }
-
-    /// Publishes what is held and what was dropped.
-    fn changed(&self, changed: bool) {
-        if changed {
-            self.inner.metrics.changed(|| self.get_stats());
+    async fn settled(&self, removal: Removal) {
+        if let Some(tier) = &self.tier {
+            tier.settled(removal).await;
         }
     }
 }
+
+/// Told when a removal has reached the shared store.
+type Removal = Option<tokio::sync::oneshot::Receiver<()>>;
 
 fn weight_of(gone: &[Entry]) -> usize {
     gone.iter().map(Entry::weight).sum()

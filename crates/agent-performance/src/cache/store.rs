@@ -45,6 +45,14 @@ pub(super) struct Entry {
     _tracked: Option<Tracked>,
 }
 
+/// From when to when an entry is good.
+#[derive(Clone, Copy)]
+pub(super) struct Lifetime {
+    pub(super) stored: Instant,
+    /// `None` is never.
+    pub(super) expires: Option<Instant>,
+}
+
 impl Entry {
     pub(super) fn weight(&self) -> usize {
         weight(&self.key, &self.value)
@@ -104,7 +112,7 @@ impl Store {
         key: &str,
         value: Bytes,
         now: Instant,
-        expires: Option<Instant>,
+        lifetime: Lifetime,
         tracked: Option<Tracked>,
     ) -> Vec<Entry> {
         let weight = weight(key, &value);
@@ -113,8 +121,8 @@ impl Store {
         let entry = Entry {
             key: Arc::from(key),
             value,
-            stored: now,
-            expires,
+            stored: lifetime.stored,
+            expires: lifetime.expires,
             visited: false,
             _tracked: tracked,
         };

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -5,13 +6,20 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::direct::DirectBody;
 use super::stats::RequestInFlight;
 
 /// A response body that keeps the request's place in the pool until it ends or is dropped.
-#[derive(Debug)]
 pub struct PooledBody {
-    body: Incoming,
+    source: Source,
     place: Option<Place>,
+}
+
+enum Source {
+    /// Its connection has a task of its own.
+    Fed(Incoming),
+    /// Drives its connection itself.
+    Driving(DirectBody),
 }
 
 /// A request's place: one of `max_connections_per_host`.
@@ -22,9 +30,34 @@ pub(super) struct Place {
 }
 
 impl PooledBody {
-    pub(super) fn new(body: Incoming, place: Place) -> Self {
-        let place = (!body.is_end_stream()).then_some(place);
-        PooledBody { body, place }
+    pub(super) fn fed(body: Incoming, place: Place) -> Self {
+        Self::new(Source::Fed(body), place)
+    }
+
+    pub(super) fn driving(body: DirectBody, place: Place) -> Self {
+        Self::new(Source::Driving(body), place)
+    }
+
+    fn new(source: Source, place: Place) -> Self {
+        let place = (!source.body().is_end_stream()).then_some(place);
+        PooledBody { source, place }
+    }
+}
+
+impl Source {
+    fn body(&self) -> &Incoming {
+        match self {
+            Source::Fed(body) => body,
+            Source::Driving(body) => body.body(),
+        }
+    }
+}
+
+impl fmt::Debug for PooledBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PooledBody")
+            .field("body", self.source.body())
+            .finish_non_exhaustive()
     }
 }
 
@@ -36,18 +69,23 @@ impl Body for PooledBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if !matches!(frame, Some(Ok(_))) || self.body.is_end_stream() {
+        let frame = match &mut self.source {
+            Source::Fed(body) => Pin::new(body).poll_frame(cx),
+            Source::Driving(body) => body.poll_frame(cx),
+        };
+        let frame = ready!(frame);
+        // After the connection went home: who waits for the place finds it there.
+        if !matches!(frame, Some(Ok(_))) || self.is_end_stream() {
             self.place = None;
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.source.body().is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.source.body().size_hint()
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::PROXY_AUTHORIZATION;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::Full;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{Client, Error as HyperError};
@@ -15,11 +15,14 @@ use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
+use tower_service::Service as _;
 
 use super::body::{Place, PooledBody};
 use super::connector::{ConnectError, Connector, wanted};
+use super::direct::{Direct, DirectBody, Failed, Idle, for_server, home};
 use super::origin::Origin;
 use super::proxy::authorization;
+use super::request_body::RequestBody;
 use super::stats::{ConnectionUses, Counters};
 use super::tls::Tls;
 use super::{ConnectFailure, ConnectionPoolConfig, PoolError, SendError};
@@ -34,7 +37,9 @@ const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Sends requests to one origin. Shared by everyone who asked the pool for that origin.
 pub struct HttpClient {
     origin: Origin,
-    client: Client<Connector, Full<Bytes>>,
+    client: Client<Connector, RequestBody>,
+    /// For an origin that is reached without TLS and proxy: it speaks HTTP/1.1, and its connections need no tasks.
+    direct: Option<DirectClient>,
     places: Arc<Semaphore>,
     limit: usize,
     waiting: AtomicUsize,
@@ -42,6 +47,12 @@ pub struct HttpClient {
     default_limits: SendLimits,
     /// For a proxy that reads the requests themselves. In a tunnel the origin would see it.
     proxy_authorization: Option<HeaderValue>,
+}
+
+struct DirectClient {
+    connector: Connector,
+    idle: Arc<Idle>,
+    host: HeaderValue,
 }
 
 /// How long each step of a request may take.
@@ -72,7 +83,16 @@ impl HttpClient {
             Arc::clone(&counters),
             config.connection_timeout,
             config.tcp_keepalive,
+            config.address_filter.clone(),
         );
+        let idle_limit = config.max_idle_connections.min(limit);
+        let direct = origin.plain_uri().filter(|_| forwarding.is_none()).and_then(|_| {
+            Some(DirectClient {
+                connector: connector.clone(),
+                idle: Idle::new(idle_limit, config.idle_timeout),
+                host: origin.host_header()?,
+            })
+        });
         // Connection tasks are owned by their sockets: each ends when its socket closes, and all sockets close
         // when this client and the last body are dropped.
         #[expect(
@@ -81,7 +101,7 @@ impl HttpClient {
         )]
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(config.idle_timeout)
-            .pool_max_idle_per_host(config.max_idle_connections.min(limit))
+            .pool_max_idle_per_host(idle_limit)
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .http2_keep_alive_interval(config.http2_keep_alive_interval)
@@ -93,6 +113,7 @@ impl HttpClient {
         HttpClient {
             origin,
             client,
+            direct,
             places: Arc::new(Semaphore::new(limit)),
             limit,
             waiting: AtomicUsize::new(0),
@@ -128,10 +149,22 @@ impl HttpClient {
     /// See [`SendError`]. A connection of `connect` longer than the pool's `connection_timeout` is cut to that.
     pub async fn send_within(
         &self,
-        mut request: Request<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
         limits: SendLimits,
     ) -> Result<Response<PooledBody>, SendError> {
-        if Origin::of(request.uri()).as_ref() != Ok(&self.origin) {
+        self.send_body(request.map(RequestBody::from), limits).await
+    }
+
+    /// The same with any body. Of a streamed one, `limits.head` includes the time to send it.
+    ///
+    /// # Errors
+    /// As there; what the body itself failed with is the source of [`SendError::Broken`].
+    pub async fn send_body(
+        &self,
+        mut request: Request<RequestBody>,
+        limits: SendLimits,
+    ) -> Result<Response<PooledBody>, SendError> {
+        if !self.origin.is_of(request.uri()) {
             return Err(SendError::WrongOrigin {
                 origin: self.origin.to_string(),
                 uri: request.uri().to_string(),
@@ -143,6 +176,9 @@ impl HttpClient {
                 .insert(PROXY_AUTHORIZATION, authorization.clone());
         }
         let permit = self.place(limits.acquire).await?;
+        if let Some(direct) = &self.direct {
+            return self.send_directly(direct, request, permit, limits).await;
+        }
         let mut connection = capture_connection(&mut request);
         let mut response = pin!(wanted(self.client.request(request)));
         let (early, mut in_flight) = tokio::select! {
@@ -176,7 +212,71 @@ impl HttpClient {
             _permit: permit,
             _in_flight: in_flight,
         };
-        Ok(response.map(|body| PooledBody::new(body, place)))
+        Ok(response.map(|body| PooledBody::fed(body, place)))
+    }
+
+    async fn send_directly(
+        &self,
+        direct: &DirectClient,
+        mut request: Request<RequestBody>,
+        permit: OwnedSemaphorePermit,
+        limits: SendLimits,
+    ) -> Result<Response<PooledBody>, SendError> {
+        let uri = request.uri().clone();
+        for_server(&mut request, &direct.host);
+        loop {
+            let (mut connection, reused) = match direct.idle.take() {
+                Some(connection) => (connection, true),
+                None => (self.open(direct, uri.clone(), limits.connect).await?, false),
+            };
+            let in_flight = self.counters.request_began(&connection.uses);
+            let answer = timeout(limits.head, connection.send(request)).await;
+            let answer = answer.map_err(|_| SendError::HeadTimeout {
+                origin: self.origin.to_string(),
+                after: limits.head,
+            })?;
+            let response = match answer {
+                Ok(response) => response,
+                // It was closed while it waited, and nothing was sent: another one does as well.
+                Err(Failed {
+                    unsent: Some(unsent), ..
+                }) if reused => {
+                    request = *unsent;
+                    continue;
+                }
+                Err(Failed { error, .. }) => {
+                    return Err(SendError::Broken {
+                        origin: self.origin.to_string(),
+                        source: Arc::new(error),
+                    });
+                }
+            };
+            self.counters.response_came(&connection.uses);
+            let place = Place {
+                _permit: permit,
+                _in_flight: Some(in_flight),
+            };
+            let home = home(&direct.idle);
+            return Ok(
+                response.map(|body| PooledBody::driving(DirectBody::new(body, connection, home), place))
+            );
+        }
+    }
+
+    async fn open(
+        &self,
+        direct: &DirectClient,
+        uri: Uri,
+        within: Duration,
+    ) -> Result<Box<Direct>, SendError> {
+        let mut connector = direct.connector.clone();
+        let io = timeout(within, wanted(connector.call(uri))).await;
+        let io = io.map_err(|_| self.connect_error(ConnectFailure::TimedOut, None))?;
+        let io = io.map_err(|failed| self.connect_error(failed.failure, failed.cause))?;
+        Direct::begin(io).await.map_err(|error| SendError::Broken {
+            origin: self.origin.to_string(),
+            source: Arc::new(error),
+        })
     }
 
     async fn place(&self, within: Duration) -> Result<OwnedSemaphorePermit, PoolError> {

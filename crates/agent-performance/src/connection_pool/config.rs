@@ -1,4 +1,7 @@
+use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ProxySettings;
@@ -30,6 +33,41 @@ pub struct ConnectionPoolConfig {
     pub ca_bundle: Option<PathBuf>,
     /// Proxies to go through.
     pub proxy: ProxySettings,
+    /// Judges every address before a connection is made to it, a proxy's included; `None` connects anywhere.
+    pub address_filter: Option<AddressFilter>,
+}
+
+/// Says whether a host may be reached at an address. Asked for each address that the host's name has at the moment of connecting; only
+/// one that was asked about is connected to.
+#[derive(Clone)]
+pub struct AddressFilter(Arc<Allows>);
+
+type Allows = dyn Fn(&str, IpAddr) -> bool + Send + Sync;
+
+impl AddressFilter {
+    /// A filter of the host, as the request names it (IPv6 addresses without brackets), and one of its addresses.
+    pub fn new(allows: impl Fn(&str, IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(allows))
+    }
+
+    pub(super) fn allows(&self, host: &str, address: IpAddr) -> bool {
+        (self.0)(host, address)
+    }
+}
+
+/// Filters are the same when they are clones of one.
+impl PartialEq for AddressFilter {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for AddressFilter {}
+
+impl fmt::Debug for AddressFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AddressFilter")
+    }
 }
 
 impl Default for ConnectionPoolConfig {
@@ -46,6 +84,7 @@ impl Default for ConnectionPoolConfig {
             http2_keep_alive_interval: Duration::from_secs(10),
             ca_bundle: None,
             proxy: ProxySettings::none(),
+            address_filter: None,
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,11 +21,11 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use super::ConnectFailure;
 use super::io::{PooledIo, Stream};
 use super::proxy::{authorization, open_tunnel};
 use super::stats::Counters;
 use super::tls::Tls;
+use super::{AddressFilter, ConnectFailure};
 
 tokio::task_local! {
     /// Set while a request's own future is polled.
@@ -66,6 +66,7 @@ pub(super) struct ConnectError {
 #[derive(Clone)]
 pub(super) struct Connector {
     tcp: HttpConnector<Resolver>,
+    filter: Option<AddressFilter>,
     tls: Arc<Tls>,
     proxies: Arc<Matcher>,
     permits: Arc<Semaphore>,
@@ -81,14 +82,18 @@ impl Connector {
         counters: Arc<Counters>,
         timeout: Duration,
         keepalive: Duration,
+        filter: Option<AddressFilter>,
     ) -> Self {
-        let mut tcp = HttpConnector::new_with_resolver(Resolver);
+        let mut tcp = HttpConnector::new_with_resolver(Resolver {
+            filter: filter.clone(),
+        });
         tcp.enforce_http(false);
         // Requests and events are small and waited for; batching them only adds delay.
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(keepalive));
         Connector {
             tcp,
+            filter,
             tls,
             proxies,
             permits,
@@ -141,6 +146,13 @@ impl Connector {
     }
 
     async fn tcp(&mut self, uri: Uri) -> Result<Stream, ConnectError> {
+        // An address in place of a name never comes to the resolver.
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        if let (Some(filter), Ok(address)) = (&self.filter, host.parse::<IpAddr>())
+            && !filter.allows(host, address)
+        {
+            return Err(ConnectError::new(ConnectFailure::Forbidden, ForbiddenAddress));
+        }
         let stream = self.tcp.call(uri).await.map_err(ConnectError::tcp)?;
         Ok(Stream::Plain(stream.into_inner()))
     }
@@ -185,9 +197,10 @@ impl ConnectError {
         let mut failure = ConnectFailure::Unreachable;
         let mut next: Option<&(dyn Error + 'static)> = Some(&cause);
         while let Some(error) = next {
-            if error.is::<ResolveError>() {
-                failure = ConnectFailure::Dns;
-                break;
+            match error.downcast_ref::<ResolveError>() {
+                Some(ResolveError::Forbidden(_)) => return Self::new(ConnectFailure::Forbidden, cause),
+                Some(ResolveError::System(_)) => return Self::new(ConnectFailure::Dns, cause),
+                None => {}
             }
             match error.downcast_ref::<io::Error>().map(io::Error::kind) {
                 Some(io::ErrorKind::ConnectionRefused) => failure = ConnectFailure::Refused,
@@ -216,13 +229,24 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// The system's resolver, with an error of its own: "no such host" needs another remedy than "no route".
+/// The system's resolver, with errors of its own: "no such host" needs another remedy than "no route", and an address that must not be
+/// connected to is none at all.
 #[derive(Clone)]
-struct Resolver;
+struct Resolver {
+    filter: Option<AddressFilter>,
+}
 
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct ResolveError(io::Error);
+enum ResolveError {
+    #[error("{0}")]
+    System(io::Error),
+    #[error("{0}")]
+    Forbidden(ForbiddenAddress),
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("none of its addresses is allowed")]
+struct ForbiddenAddress;
 
 impl Service<Name> for Resolver {
     type Response = std::vec::IntoIter<SocketAddr>;
@@ -234,12 +258,23 @@ impl Service<Name> for Resolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
+        let filter = self.filter.clone();
         Box::pin(async move {
             // The port is set by the caller of the resolver.
             let found = tokio::net::lookup_host((name.as_str(), 0))
                 .await
-                .map_err(ResolveError)?;
-            Ok(found.collect::<Vec<_>>().into_iter())
+                .map_err(ResolveError::System)?;
+            let allowed = |found: &SocketAddr| {
+                filter
+                    .as_ref()
+                    .is_none_or(|filter| filter.allows(name.as_str(), found.ip()))
+            };
+            // What is left is what will be connected to: the name is not looked up again.
+            let found: Vec<SocketAddr> = found.filter(allowed).collect();
+            match (found.is_empty(), &filter) {
+                (true, Some(_)) => Err(ResolveError::Forbidden(ForbiddenAddress)),
+                _ => Ok(found.into_iter()),
+            }
         })
     }
 }

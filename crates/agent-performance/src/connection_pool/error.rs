@@ -46,6 +46,8 @@ pub enum PoolError {
 pub enum ConnectFailure {
     /// The host name has no address.
     Dns,
+    /// The address is one that this pool must not connect to.
+    Forbidden,
     /// Nothing listens on that port.
     Refused,
     /// No network path, or the connection broke while it was made.
@@ -63,6 +65,9 @@ impl ConnectFailure {
     pub fn advice(self) -> &'static str {
         match self {
             ConnectFailure::Dns => "check the host name and the network connection",
+            ConnectFailure::Forbidden => {
+                "name an address of the public Internet, or have the operator allow this one"
+            }
             ConnectFailure::Refused => "check that the server runs and that the address and port are right",
             ConnectFailure::Unreachable => "check the network connection and any firewall",
             ConnectFailure::Tls => {
@@ -81,6 +86,7 @@ impl ConnectFailure {
     fn text(self) -> &'static str {
         match self {
             ConnectFailure::Dns => "the host name could not be resolved",
+            ConnectFailure::Forbidden => "the host leads to an address that must not be connected to",
             ConnectFailure::Refused => "connection refused",
             ConnectFailure::Unreachable => "the host could not be reached",
             ConnectFailure::Tls => "TLS failed",

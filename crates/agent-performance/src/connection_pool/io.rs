@@ -55,6 +55,13 @@ impl PooledIo {
     }
 }
 
+impl PooledIo {
+    /// What travels with the connection.
+    pub(super) fn uses(&self) -> ConnectionUses {
+        self.uses.clone()
+    }
+}
+
 impl Connection for PooledIo {
     fn connected(&self) -> Connected {
         let connected = Connected::new().extra(self.uses.clone()).proxy(self.forwarded);

@@ -10,12 +10,14 @@ mod body;
 mod client;
 mod config;
 mod connector;
+mod direct;
 mod error;
 mod io;
 mod metrics;
 mod origin;
 mod pool;
 mod proxy;
+mod request_body;
 mod stats;
 mod tls;
 
@@ -24,10 +26,11 @@ mod tests;
 
 pub use body::PooledBody;
 pub use client::{HttpClient, SendLimits};
-pub use config::ConnectionPoolConfig;
+pub use config::{AddressFilter, ConnectionPoolConfig};
 pub use error::{ConnectFailure, PoolError, SendError};
 pub use pool::HttpConnectionPool;
 pub use proxy::{ProxyError, ProxySettings};
+pub use request_body::RequestBody;
 pub use stats::ConnectionPoolStats;
 
 // Those who write code against this module look for the cache here, too.

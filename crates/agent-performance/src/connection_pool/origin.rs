@@ -1,7 +1,7 @@
 use std::fmt;
 
-use http::Uri;
 use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Uri};
 
 use super::PoolError;
 
@@ -55,6 +55,28 @@ fn invalid(origin: &str, reason: &'static str) -> PoolError {
 }
 
 impl Origin {
+    /// True when `uri` leads here. Said for each request, so it makes nothing.
+    pub(super) fn is_of(&self, uri: &Uri) -> bool {
+        let default_port = if self.scheme == Scheme::HTTP { 80 } else { 443 };
+        let authority = uri.authority();
+        uri.scheme() == Some(&self.scheme)
+            && authority.is_some_and(|authority| {
+                self.host.eq_ignore_ascii_case(authority.host())
+                    && port(authority, default_port) == Some(self.port)
+            })
+    }
+
+    /// The value of the `host` header for it.
+    pub(super) fn host_header(&self) -> Option<HeaderValue> {
+        let is_default = self.port == if self.scheme == Scheme::HTTP { 80 } else { 443 };
+        let text = if is_default {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        };
+        HeaderValue::from_str(&text).ok()
+    }
+
     /// Its address, if it is a plain http one.
     pub(super) fn plain_uri(&self) -> Option<Uri> {
         let plain = self.scheme == Scheme::HTTP;

@@ -15,9 +15,18 @@ mod system;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 pub use event_loop::EventLoopLag;
 pub use guard::{TimingGuard, timed};
 #[doc(hidden)]
 pub use macros::bytes_of;
 pub use spans::{MAX_SPAN_NAMES, SpanTimings};
 pub use system::{CgroupFigures, MemoryFigures, SystemMetrics};
+
+/// A time between nine tenths of `interval` and all of it.
+fn jittered(interval: Duration) -> Duration {
+    use std::hash::BuildHasher;
+    let random = std::hash::RandomState::new().hash_one(0u8);
+    interval.mul_f64(0.9 + 0.1 * (random as f64 / u64::MAX as f64))
+}

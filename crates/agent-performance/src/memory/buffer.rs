@@ -51,8 +51,8 @@ impl PooledBuffer {
         }
     }
 
-    /// An empty buffer that no pool knows of.
-    pub(super) fn homeless() -> Self {
+    /// An empty buffer that no pool knows of, for code that works with either; it begins without capacity.
+    pub fn detached() -> Self {
         PooledBuffer {
             buffer: BytesMut::new(),
             home: None,
@@ -105,7 +105,7 @@ impl Drop for PooledBuffer {
         let back = whole(buffer, &home).and_then(|item| {
             let bytes = item.capacity() as u64;
             let shelf = class::covered_by(item.capacity())?;
-            let now = home.pool.clock.now_ms();
+            let now = home.pool.clock.about_now_ms();
             Some(Return {
                 item,
                 shelf,

@@ -9,7 +9,6 @@
 mod allocator;
 mod buffer;
 mod class;
-mod clock;
 mod pool;
 mod shelves;
 mod stats;
@@ -24,7 +23,6 @@ mod tests;
 pub(crate) use allocator::give_back_freed_pages;
 pub use buffer::PooledBuffer;
 pub use class::{LARGEST_CLASS, MAX_REQUEST, SIZE_CLASSES};
-pub use clock::{Clock, SimulatedTime};
 pub use pool::{MemoryPool, PoolConfig, PoolExhausted, Zeroing};
 pub use stats::{Freed, PoolStats};
 pub use tracker::{

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::clock::{Clock, millis};
 use super::shelves::Shelves;
 use super::stats::{Freed, PoolStats};
 use super::tracker::{ResourceKind, ResourceTracker, Tracked};
 use super::{PooledBuffer, class};
+use crate::clock::{Clock, millis};
 
 /// The resource type under which buffers in callers' hands are tracked.
 const TRACKED_AS: &str = "pooled_buffers";
@@ -125,7 +125,7 @@ impl MemoryPool {
     /// by what is really written to it.
     pub fn get_buffer(&self, min_size: usize) -> PooledBuffer {
         let Some((shelf, capacity)) = class::for_request(min_size) else {
-            return PooledBuffer::homeless();
+            return PooledBuffer::detached();
         };
         if let Some(buffer) = self.idle(shelf) {
             return buffer;
@@ -201,7 +201,7 @@ impl MemoryPool {
 
     /// Frees the buffers that have been idle for the configured time.
     pub fn trim(&self) -> Freed {
-        match self.core.clock.now_ms().checked_sub(self.core.max_idle_ms) {
+        match self.core.clock.about_now_ms().checked_sub(self.core.max_idle_ms) {
             Some(cutoff) => free(self.core.shelves.take_idle_since(cutoff)),
             None => Freed::default(),
         }

@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::catalogue;
-use super::clock::{Clock, ManualClock, micros};
 use super::gather::Gathered;
 use super::handles::{Counter, Gauge, Histogram, Timing};
 use super::registry::Registry;
 use super::series::{Context, Nature, Series};
 use super::tags::{MAX_NAME_BYTES, TagSet, cleaned};
 use super::types::{MetricKind, MetricStatistics, MetricUnit, PerformanceMetric};
+use crate::clock::{Clock, micros};
 
 /// Longest retention. A month of samples is a database's work.
 const MAX_RETENTION: Duration = Duration::from_secs(31 * 24 * 3600);
@@ -55,8 +55,6 @@ pub struct MetricsCollector(Arc<Inner>);
 struct Inner {
     registry: Registry,
     context: Arc<Context>,
-    made: Instant,
-    made_at: DateTime<Utc>,
     retention: u64,
 }
 
@@ -68,15 +66,11 @@ impl MetricsCollector {
 
     /// A collector that keeps what `config` says.
     pub fn with_config(config: MetricsConfig) -> Self {
-        Self::build(config, Clock::machine())
+        Self::with_clock(config, Clock::system())
     }
 
     /// A collector whose time is `clock`'s.
-    pub fn with_clock(config: MetricsConfig, clock: ManualClock) -> Self {
-        Self::build(config, Clock::Manual(clock))
-    }
-
-    fn build(config: MetricsConfig, clock: Clock) -> Self {
+    pub fn with_clock(config: MetricsConfig, clock: Clock) -> Self {
         let retention = micros(config.retention.clamp(Duration::from_millis(1), MAX_RETENTION));
         let raw_samples = config.max_raw_samples.min(MAX_RAW_SAMPLES);
         let context = Arc::new(Context {
@@ -86,8 +80,6 @@ impl MetricsCollector {
         MetricsCollector(Arc::new(Inner {
             registry: Registry::new(config.max_series, retention, raw_samples, Arc::clone(&context)),
             context,
-            made: Instant::now(),
-            made_at: Utc::now(),
             retention,
         }))
     }
@@ -183,7 +175,7 @@ impl MetricsCollector {
                 name: series.name.to_string(),
                 value: sample.value,
                 unit: series.nature.unit,
-                timestamp: self.wall_time(sample.at),
+                timestamp: self.0.context.clock.wall(sample.at),
                 tags: tags.clone(),
             });
             found.entry(series.name.to_string()).or_default().extend(metrics);
@@ -220,15 +212,12 @@ impl MetricsCollector {
 
     /// How long ago the collector was made.
     pub fn uptime(&self) -> Duration {
-        match &self.0.context.clock {
-            Clock::Machine(_) => self.0.made.elapsed(),
-            clock @ Clock::Manual(_) => Duration::from_micros(clock.now()),
-        }
+        Duration::from_micros(self.0.context.clock.now())
     }
 
     /// When the collector was made.
     pub fn started_at(&self) -> DateTime<Utc> {
-        self.0.made_at
+        self.0.context.clock.began_at()
     }
 
     /// How long samples count.
@@ -273,14 +262,6 @@ impl MetricsCollector {
                 work(series);
             }
         });
-    }
-
-    fn wall_time(&self, at: u64) -> DateTime<Utc> {
-        let since = TimeDelta::microseconds(i64::try_from(at).unwrap_or(i64::MAX));
-        self.0
-            .made_at
-            .checked_add_signed(since)
-            .unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 }
 

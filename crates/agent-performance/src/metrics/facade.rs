@@ -15,14 +15,21 @@ const MAX_DESCRIBED: usize = 10_000;
 
 /// Hands everything that comes through the `metrics` facade to a collector.
 ///
-/// Nothing is installed by making one: give it to `metrics::set_global_recorder` in a program, or to
-/// `metrics::with_local_recorder` in a test. A described unit counts for series made after the description.
+/// Nothing is installed by making one: a program calls [`install`](Self::install), a test gives it to
+/// `metrics::with_local_recorder`. A described unit counts for series made after the description.
 #[derive(Clone, Debug)]
 pub struct FacadeRecorder {
     collector: MetricsCollector,
     /// Sorted by name. Descriptions are made at start-up; handles are made rarely. Neither is recording.
     units: Arc<RwLock<Units>>,
 }
+
+/// The process reports to another recorder already.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "another recorder of the `metrics` facade is installed in this process; figures of other crates go there"
+)]
+pub struct RecorderTaken;
 
 type Units = Vec<(Box<str>, MetricUnit)>;
 
@@ -33,6 +40,14 @@ impl FacadeRecorder {
             collector,
             units: Arc::default(),
         }
+    }
+
+    /// Makes `collector` the one place to which everything in this process reports that is instrumented with the facade.
+    ///
+    /// # Errors
+    /// The process has such a place already; it stays. Once in a process this succeeds.
+    pub fn install(collector: &MetricsCollector) -> Result<(), RecorderTaken> {
+        metrics::set_global_recorder(Self::new(collector.clone())).map_err(|_| RecorderTaken)
     }
 
     fn describe(&self, name: &KeyName, unit: Option<Unit>) {

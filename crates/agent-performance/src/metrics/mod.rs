@@ -9,7 +9,6 @@
 
 mod archive;
 pub mod catalogue;
-mod clock;
 mod collector;
 pub mod exposition;
 mod facade;
@@ -32,9 +31,8 @@ mod tests;
 
 use std::time::Duration;
 
-pub use clock::ManualClock;
 pub use collector::{MetricsCollector, MetricsConfig};
-pub use facade::FacadeRecorder;
+pub use facade::{FacadeRecorder, RecorderTaken};
 pub use handles::{Counter, Gauge, GaugeGuard, Histogram, Timing};
 pub use snapshot::{Bucket, SeriesSnapshot, Snapshot};
 pub use tags::{MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_TAGS, MAX_VALUE_BYTES, NO_TAGS, TagSet};

@@ -5,13 +5,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::archive::Limits;
-use super::clock::Clock;
 use super::gather::Gathered;
 use super::raw::Sample;
 use super::samples::{Samples, Totals};
 use super::small_counts::{SMALL, SmallCounts};
 use super::tags::CleanTags;
 use super::types::{MetricKind, MetricUnit};
+use crate::clock::Clock;
 
 /// What the series of one collector share.
 #[derive(Debug)]

@@ -29,7 +29,7 @@ pub enum SharedConfigError {
     Url(&'static str),
     /// Not a usable prefix.
     #[error(
-        "the key prefix of the shared store must have 1 to {MAX_PREFIX} visible ASCII characters, and no braces, quotes or blanks"
+        "the key prefix of the shared store must have 1 to {MAX_PREFIX} characters out of a-z, A-Z, 0-9, - _ . : /"
     )]
     Prefix,
     /// A time-out of nothing.
@@ -45,10 +45,10 @@ impl SharedConfig {
     /// When one of the two can't be used.
     pub fn new(url: &str, key_prefix: &str) -> Result<Self, SharedConfigError> {
         let fits = (1..=MAX_PREFIX).contains(&key_prefix.len());
-        // Braces have a meaning in keys of a cluster.
+        // Other characters have a meaning in patterns, or in keys of a cluster.
         let plain = key_prefix
             .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !b"{}\"'".contains(&byte));
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/".contains(&byte));
         if !fits || !plain {
             return Err(SharedConfigError::Prefix);
         }

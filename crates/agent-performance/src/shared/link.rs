@@ -139,6 +139,14 @@ impl Link {
         }
     }
 
+    /// The server refused a command: no outage, but whoever looks should see why nothing is shared.
+    pub(super) fn refused(&self, message: String) {
+        self.phase.send_modify(|phase| {
+            let at = Utc::now();
+            phase.status.last_failure = Some(SharedFailure { at, message });
+        });
+    }
+
     /// An attempt failed. The first of an outage is logged, the others are told by the status.
     pub(super) fn attempt_failed(&self, message: String) {
         let mut first = false;

@@ -29,3 +29,4 @@ pub use status::{SharedFailure, SharedState, SharedStatus};
 pub use store::Shared;
 
 pub(crate) use link::SharedEvent;
+pub(crate) use store::{convert, millis};

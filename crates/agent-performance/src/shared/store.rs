@@ -214,6 +214,7 @@ impl Shared {
             self.link.broke(live, message.clone());
             SharedError::Failed(message)
         } else {
+            self.link.refused(message.clone());
             SharedError::Refused(message)
         }
     }

@@ -4,20 +4,28 @@ use std::collections::BTreeSet;
 
 use super::Action;
 use crate::command::{MAX_COMMAND_BYTES, parse};
+use crate::network::Host;
 use crate::path::control_file;
 
 /// The most grants of one session. A person who answered this often wants another mode; the limit keeps a
 /// client that answers by itself from filling memory.
 pub const MAX_GRANTS: usize = 256;
 
+/// How much of a source is kept, in bytes: a host, or the beginning of an address.
+const MAX_SOURCE_BYTES: usize = 200;
+
 /// Answers of "allow for this session".
 ///
 /// A grant for a command covers exactly its words, whatever the quoting; a command line of several commands, or
 /// one that can't be taken apart, is covered only letter by letter. A grant for a write covers every ordinary
-/// file that the same tool writes. Control files are never covered.
+/// file that the same tool writes. Control files are never covered. A grant for a host covers exactly that host.
+///
+/// Also what makes a session distrustful, because it takes grants back.
 #[derive(Clone, Debug, Default)]
 pub struct Grants {
     grants: BTreeSet<Grant>,
+    /// What a stranger wrote and the session has read: the first of it.
+    distrusted: Option<String>,
 }
 
 /// Why an answer holds only once.
@@ -45,6 +53,7 @@ enum Key {
     Writes,
     Command(Vec<String>),
     CommandLine(String),
+    Host(Host),
 }
 
 impl Grants {
@@ -58,6 +67,7 @@ impl Grants {
                 Action::Command(cmd) if cmd.len() > MAX_COMMAND_BYTES => return Err(GrantRefused::TooLong),
                 Action::Write(_) => Key::Writes,
                 Action::Command(cmd) => command_key(cmd),
+                Action::Fetch(host, _) => Key::Host((*host).clone()),
             };
             grants.push(Grant {
                 tool: tool.to_owned(),
@@ -79,6 +89,7 @@ impl Grants {
             Action::Write(path) if control_file(path).is_some() => return false,
             Action::Write(_) => Key::Writes,
             Action::Command(cmd) => command_key(cmd),
+            Action::Fetch(host, _) => Key::Host(host.clone()),
         };
         self.grants.contains(&Grant {
             tool: tool.to_owned(),
@@ -86,14 +97,31 @@ impl Grants {
         })
     }
 
+    /// From now on the session holds what a stranger wrote; `source` says where it is from. What was allowed before for commands and hosts was
+    /// allowed to the user's own wishes, and ends; what is allowed afterwards holds. Says whether this is new.
+    pub fn distrust(&mut self, source: &str) -> bool {
+        if self.distrusted.is_some() {
+            return false;
+        }
+        self.grants.retain(|grant| grant.key == Key::Writes);
+        let end = source.floor_char_boundary(MAX_SOURCE_BYTES);
+        self.distrusted = Some(source[..end].to_owned());
+        true
+    }
+
+    /// Where the session's untrusted content is from, when it has any.
+    pub fn distrusted(&self) -> Option<&str> {
+        self.distrusted.as_deref()
+    }
+
     /// How many grants there are.
     pub fn len(&self) -> usize {
         self.grants.len()
     }
 
-    /// Whether nothing was granted.
+    /// Whether nothing was granted, and nothing is distrusted: whether these are worth nothing.
     pub fn is_empty(&self) -> bool {
-        self.grants.is_empty()
+        self.grants.is_empty() && self.distrusted.is_none()
     }
 }
 

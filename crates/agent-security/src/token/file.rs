@@ -3,19 +3,11 @@
 //! Whoever can read it can use the server, and whoever can replace it can lock the owner out or lay a trap: so it is opened
 //! without following a link, and belongs to this user with nobody else's bits set, or is refused with what to type.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use agent_config::Secret;
-use rustix::fs::OFlags;
-use rustix::process::geteuid;
-
 use super::{MAX_TOKEN_BYTES, NoRandomness, Token, TokenError};
-
-/// Bits of a mode that let anyone but the owner in.
-const FOREIGN_BITS: u32 = 0o077;
+use crate::private_file::{self, PrivateFileError, Readers};
 
 /// A token with where it came from.
 #[derive(Clone, Debug)]
@@ -29,43 +21,11 @@ pub struct Kept {
 /// Why a token could not be taken from its file. Each has its own remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileError {
-    /// The file system says no.
-    #[error("cannot {doing} the token file {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        doing: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A symbolic link, a folder, a pipe.
-    #[error("the token file {} is not an ordinary file; remove it, and a new token is made", path.display())]
-    NotAFile {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Others can read or change it.
-    #[error(
-        "others can use the token file {} (mode {mode:03o}); if nobody else has seen it, `chmod 600` it, otherwise remove it, and a new token is made",
-        path.display()
-    )]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// It belongs to another user.
-    #[error("the token file {} belongs to the user with id {owner}; remove it, or name another one", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-        /// Whose it is.
-        owner: u32,
-    },
+    /// The file can't be read or made, or isn't this user's alone.
+    #[error("no token from its file: {0}; when it is removed, a new token is made")]
+    File(#[from] PrivateFileError),
     /// What is in it is no token.
-    #[error("the token file {} holds no token: {source}; remove it, and a new token is made", path.display())]
+    #[error("the token file {} holds no token: {source}; when it is removed, a new token is made", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -86,86 +46,44 @@ pub enum TokenFileError {
 /// The file can't be read or made, is no ordinary file, is open to others, or holds no token. A token that
 /// others could have read is never used.
 pub fn load_or_create(path: &Path) -> Result<Kept, TokenFileError> {
-    match open(path) {
-        Ok(file) => {
-            return Ok(Kept {
-                token: load(path, file)?,
-                created: false,
-            });
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(not_opened(path, error)),
+    if let Some(token) = load(path)? {
+        return Ok(Kept {
+            token,
+            created: false,
+        });
     }
     let token = Token::generate()?;
-    if create(path, &token).map_err(|source| io_error("create", path, source))? {
-        return Ok(Kept { token, created: true });
+    match create(path, &token) {
+        Ok(()) => Ok(Kept { token, created: true }),
+        // Another program was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match load(path)? {
+            Some(token) => Ok(Kept {
+                token,
+                created: false,
+            }),
+            None => Err(private_file::io_error("create", path, error).into()),
+        },
+        Err(error) => Err(private_file::io_error("create", path, error).into()),
     }
-    // Another program was faster.
-    let file = open(path).map_err(|error| not_opened(path, error))?;
-    Ok(Kept {
-        token: load(path, file)?,
-        created: false,
-    })
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    // A pipe put in its place would otherwise hold up the start until someone writes.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)
-}
-
-fn not_opened(path: &Path, error: io::Error) -> TokenFileError {
-    if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
-        return TokenFileError::NotAFile {
+/// The token in the file at `path`; `None` when there is no file. For programs that only present it.
+///
+/// # Errors
+/// As [`load_or_create`].
+pub fn load(path: &Path) -> Result<Option<Token>, TokenFileError> {
+    let Some(text) = private_file::read(path, MAX_TOKEN_BYTES, Readers::Owner)? else {
+        return Ok(None);
+    };
+    Token::parse(text)
+        .map(Some)
+        .map_err(|source| TokenFileError::Malformed {
             path: path.to_owned(),
-        };
-    }
-    io_error("open", path, error)
+            source,
+        })
 }
 
-fn load(path: &Path, file: File) -> Result<Token, TokenFileError> {
-    let path = path.to_owned();
-    // Of the open file, not of the name: what the name leads to may be swapped meanwhile.
-    let about = file
-        .metadata()
-        .map_err(|source| io_error("examine", &path, source))?;
-    if !about.is_file() {
-        return Err(TokenFileError::NotAFile { path });
-    }
-    let owner = about.uid();
-    // Root could read it anyway; units often run with files that root put there.
-    if owner != geteuid().as_raw() && owner != 0 {
-        return Err(TokenFileError::Foreign { path, owner });
-    }
-    let mode = about.mode() & 0o7777;
-    if mode & FOREIGN_BITS != 0 {
-        return Err(TokenFileError::Open { path, mode });
-    }
-    let mut text = String::new();
-    // Two bytes over: a line end, and one to see that there is too much.
-    let most = u64::try_from(MAX_TOKEN_BYTES)
-        .unwrap_or(u64::MAX)
-        .saturating_add(2);
-    match file.take(most).read_to_string(&mut text) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            return Err(TokenFileError::Malformed {
-                path,
-                source: TokenError::Characters,
-            });
-        }
-        Err(source) => return Err(io_error("read", &path, source)),
-    }
-    let text = Secret::from(text);
-    let line = text.expose().trim_end_matches(['\r', '\n']);
-    Token::parse(Secret::from(line)).map_err(|source| TokenFileError::Malformed { path, source })
-}
-
-/// False when there is a file already.
-fn create(path: &Path, token: &Token) -> io::Result<bool> {
+fn create(path: &Path, token: &Token) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     // Mode 0600 and O_EXCL from the start.
     let mut file = tempfile::Builder::new()
@@ -173,25 +91,16 @@ fn create(path: &Path, token: &Token) -> io::Result<bool> {
         .tempfile_in(folder.unwrap_or(Path::new(".")))?;
     writeln!(file, "{}", token.secret().expose())?;
     file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error.error),
-    }
-}
-
-fn io_error(doing: &'static str, path: &Path, source: io::Error) -> TokenFileError {
-    TokenFileError::Io {
-        doing,
-        path: path.to_owned(),
-        source,
-    }
+    file.persist_noclobber(path)
+        .map(drop)
+        .map_err(|error| error.error)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::fs::{self, File};
+    use std::io::Read as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
     use super::*;
 
@@ -241,7 +150,7 @@ mod tests {
             write(&path, good, mode);
             let error = load_or_create(&path).unwrap_err();
             assert!(
-                matches!(error, TokenFileError::Open { mode: found, .. } if found == mode),
+                matches!(error, TokenFileError::File(PrivateFileError::Open { mode: found, .. }) if found == mode),
                 "{mode:o}: {error}"
             );
             assert!(error.to_string().contains("chmod 600"), "{error}");
@@ -266,7 +175,7 @@ mod tests {
             symlink(folder.path().join(target), &path).unwrap();
             let error = load_or_create(&path).unwrap_err();
             assert!(
-                matches!(error, TokenFileError::NotAFile { .. }),
+                matches!(error, TokenFileError::File(PrivateFileError::NotAFile { .. })),
                 "{target}: {error}"
             );
             assert!(!folder.path().join("nothing-there").exists());
@@ -274,12 +183,18 @@ mod tests {
         }
         fs::create_dir(&path).unwrap();
         let error = load_or_create(&path).unwrap_err();
-        assert!(matches!(error, TokenFileError::NotAFile { .. }), "{error}");
+        assert!(
+            matches!(error, TokenFileError::File(PrivateFileError::NotAFile { .. })),
+            "{error}"
+        );
         fs::remove_dir(&path).unwrap();
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
         let error = load_or_create(&path).unwrap_err();
-        assert!(matches!(error, TokenFileError::NotAFile { .. }), "{error}");
+        assert!(
+            matches!(error, TokenFileError::File(PrivateFileError::NotAFile { .. })),
+            "{error}"
+        );
     }
 
     #[test]
@@ -297,7 +212,7 @@ mod tests {
         for bytes in cases {
             write(&path, bytes, 0o600);
             let error = load_or_create(&path).unwrap_err();
-            assert!(matches!(error, TokenFileError::Malformed { .. }), "{error}");
+            assert!(error.to_string().contains("a new token is made"), "{error}");
             let mut kept = Vec::new();
             File::open(&path)
                 .unwrap()
@@ -322,7 +237,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = load_or_create(&folder.path().join("no/token")).unwrap_err();
         assert!(
-            matches!(error, TokenFileError::Io { doing: "create", .. }),
+            matches!(
+                error,
+                TokenFileError::File(PrivateFileError::Io { doing: "create", .. })
+            ),
             "{error}"
         );
     }

@@ -11,7 +11,8 @@ use agent_core::{Agent, AgentParts};
 use agent_performance::lifecycle::Lifecycle;
 use agent_security::redact::Redactor;
 
-use super::performance::{Pace, Performance};
+use super::pace::Pace;
+use super::performance::Performance;
 use super::{AppError, Presence, cut, misconfigured, store_file};
 
 /// How long running work may take to end in order: killing a tool's children takes a grace period of its own.
@@ -49,7 +50,10 @@ impl Core {
         let agent = Agent::new(AgentParts {
             client,
             store: store.clone(),
-            tools: ToolRegistry::built_in_with(cut::tool_limits(config, environment), performance.children()),
+            tools: ToolRegistry::built_in_with(
+                cut::tool_limits(config, environment)?,
+                performance.children(),
+            ),
             policy,
             redactor: Redactor::new(loaded.api_key.iter().cloned().collect()),
             settings: cut::settings(config),

@@ -6,9 +6,10 @@ use agent_claude::client::{ClaudeConfig, Timeouts};
 use agent_claude::pricing::PriceTable;
 use agent_config::environment::Environment;
 use agent_config::{Loaded, PermissionMode, ProductionConfig};
-use agent_core::tools::ToolLimits;
+use agent_core::tools::{ToolLimits, WebAccess};
 use agent_core::{AgentSettings, RunLimits};
 use agent_security::command::CommandRules;
+use agent_security::network::HostRules;
 use agent_security::permission::{DeniedPaths, Policy};
 
 use super::{AppError, Presence, misconfigured};
@@ -85,7 +86,7 @@ fn read_bounded(path: &Path, limit: u64) -> std::io::Result<String> {
 
 /// What the agent may do. Each session adds its own workspace.
 pub(super) fn policy(config: &ProductionConfig, presence: Presence) -> Result<Policy, AppError> {
-    let (rules, denied_paths) = rules(config)?;
+    let Rules { commands, paths, .. } = rules(config)?;
     let default = match presence {
         Presence::Person => PermissionMode::Ask,
         Presence::Nobody => PermissionMode::Policy,
@@ -93,17 +94,28 @@ pub(super) fn policy(config: &ProductionConfig, presence: Presence) -> Result<Po
     Ok(Policy {
         mode: config.agent.permission_mode.unwrap_or(default),
         level: config.security.whitelist_enforcement_level,
-        rules,
-        denied_paths,
+        rules: commands,
+        denied_paths: paths,
         interactive: presence == Presence::Person,
     })
+}
+
+/// What the configuration lists, in the form that decisions are made with.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Commands that are known, and those that are never run.
+    pub commands: CommandRules,
+    /// Paths that tools never touch.
+    pub paths: DeniedPaths,
+    /// Hosts that may be asked without asking.
+    pub hosts: HostRules,
 }
 
 /// The configuration's lists as rules.
 ///
 /// # Errors
 /// A rule can't be used; the error names it.
-pub fn rules(config: &ProductionConfig) -> Result<(CommandRules, DeniedPaths), AppError> {
+pub fn rules(config: &ProductionConfig) -> Result<Rules, AppError> {
     let tools = &config.tools;
     let commands = CommandRules::new(&tools.allowed_commands, &tools.denied_commands).map_err(|error| {
         misconfigured(
@@ -113,12 +125,21 @@ pub fn rules(config: &ProductionConfig) -> Result<(CommandRules, DeniedPaths), A
     })?;
     let paths = DeniedPaths::new(&tools.denied_paths)
         .map_err(|error| misconfigured(error.to_string(), "correct tools.denied_paths"))?;
-    Ok((commands, paths))
+    let hosts = HostRules::new(&tools.allowed_hosts)
+        .map_err(|error| misconfigured(error.to_string(), "correct tools.allowed_hosts"))?;
+    Ok(Rules {
+        commands,
+        paths,
+        hosts,
+    })
 }
 
-pub(super) fn tool_limits(config: &ProductionConfig, environment: &Environment) -> ToolLimits {
+pub(super) fn tool_limits(
+    config: &ProductionConfig,
+    environment: &Environment,
+) -> Result<ToolLimits, AppError> {
     let tools = &config.tools;
-    ToolLimits {
+    Ok(ToolLimits {
         command_timeout: tools.command_timeout.duration(),
         max_output: tools.max_output.as_usize(),
         max_file_read: tools.max_file_read.as_usize(),
@@ -127,8 +148,13 @@ pub(super) fn tool_limits(config: &ProductionConfig, environment: &Environment) 
             .with_prefix("")
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
+        web: WebAccess {
+            allowed_hosts: rules(config)?.hosts,
+            ca_bundle: config.api.ca_bundle.clone(),
+            ..WebAccess::default()
+        },
         ..ToolLimits::default()
-    }
+    })
 }
 
 pub(super) fn settings(config: &ProductionConfig) -> AgentSettings {

@@ -12,65 +12,21 @@ use agent_core::Instruments;
 use agent_core::tools::Children;
 use agent_performance::cache::{CacheLimits, ResponseCache};
 use agent_performance::cleanup::{
-    Admission, CleanupConfig, PressureLevel, ResourceCleanupManager, StopReport,
+    Admission, CleanupConfig, PressureConfig, PressureLevel, ResourceCleanupManager, StopReport,
 };
 use agent_performance::connection_pool::{ConnectionPoolConfig, HttpConnectionPool, ProxySettings};
 use agent_performance::instrumentation::{EventLoopLag, SystemMetrics};
 use agent_performance::lifecycle::Lifecycle;
 use agent_performance::memory::{ExpectedLimit, MemoryPool, PoolConfig, ResourceTracker};
 use agent_performance::metrics::MetricsCollector;
+use agent_performance::shared::{Shared, SharedConfig};
 
+use super::pace::{OpenSessions, Pace, Reach};
 use super::{AppError, misconfigured};
 use crate::published::{self, Busy, Publisher};
 
 /// What can wait until the first request is out.
 const START_DELAY: Duration = Duration::from_millis(250);
-
-/// How often a process looks at itself. A monitor must not be the load it watches.
-#[derive(Clone, Copy)]
-pub(super) struct Pace {
-    /// From one reading of the system to the next. Figures are published no more often.
-    system: Duration,
-    /// From one measurement of the runtime's lag to the next.
-    lag: Duration,
-    /// From one look at memory to the next, give or take a tenth: at most one a second.
-    pressure: Duration,
-    /// How old published figures may be while nothing is done.
-    unchanged_figures: Duration,
-    /// Sessions that may be open for days without being a leak.
-    open_sessions: OpenSessions,
-}
-
-/// How many sessions may be open for days without being a leak.
-#[derive(Clone, Copy)]
-enum OpenSessions {
-    /// The one of this process may wait for its person.
-    One,
-    /// Those that turns are worked on in.
-    Turns,
-}
-
-impl Pace {
-    /// A process that works most of the time it lives, watched by a person.
-    pub(super) const SESSION: Self = Self {
-        system: Duration::from_secs(2),
-        lag: Duration::from_secs(1),
-        pressure: Duration::from_millis(1200),
-        unchanged_figures: published::INTERVAL,
-        open_sessions: OpenSessions::One,
-    };
-
-    /// A process that lives for weeks and waits for most of them: a scraper comes by every 15 seconds or so, and memory
-    /// that runs short within 5 seconds is what limits on bodies and turns are for.
-    pub(super) const DAEMON: Self = Self {
-        system: Duration::from_secs(10),
-        lag: Duration::from_secs(5),
-        pressure: Duration::from_secs(5),
-        // The file is written anew as a whole: every two seconds that would be gigabytes in a week of waiting.
-        unchanged_figures: Duration::from_secs(60),
-        open_sessions: OpenSessions::Turns,
-    };
-}
 
 /// How long the clean-up of a process that ends before it began to clean may take.
 const SHORT_RUN_CLEANUP: Duration = Duration::from_secs(1);
@@ -89,8 +45,11 @@ pub(super) struct Performance {
     /// None when the configuration wants no figures.
     metrics: Option<MetricsCollector>,
     tracker: ResourceTracker,
+    pool: Arc<MemoryPool>,
     connections: Arc<HttpConnectionPool>,
     cache: ResponseCache,
+    /// None for a process that shares nothing.
+    shared: Option<Shared>,
     messages: Messages,
     cleanup: Arc<ResourceCleanupManager>,
     publisher: Option<Publisher>,
@@ -116,7 +75,15 @@ impl Performance {
             bytes: u64::MAX,
         });
         let connections = connections(config, environment, metrics.as_ref(), &tracker)?;
+        let shared = match pace.sharing {
+            Reach::Alone => None,
+            Reach::Shared => shared(&config.shared, metrics.as_ref(), lifecycle)?,
+        };
         let cache = cache(config, metrics.as_ref(), &tracker);
+        let cache = match &shared {
+            Some(shared) => cache.with_shared(shared, metrics.as_ref()),
+            None => cache,
+        };
         let pool = Arc::new(MemoryPool::with_config(PoolConfig {
             max_buffers_per_class: config.performance.memory_pool_max_size as usize,
             tracker: Some(tracker.clone()),
@@ -124,13 +91,17 @@ impl Performance {
         }));
         let data = config.deployment.data_directory.clone();
         let cleanup = Arc::new(ResourceCleanupManager::with_config(
-            pool,
+            Arc::clone(&pool),
             // Without figures wanted the manager's own go nowhere.
             Arc::new(metrics.clone().unwrap_or_default()),
             CleanupConfig {
                 interval: config.performance.gc_interval.duration(),
                 pressure_interval: pace.pressure,
                 leak_threshold: LEAK_THRESHOLD,
+                pressure: PressureConfig {
+                    memory_limit: config.performance.memory_limit.map(u64::from),
+                    ..PressureConfig::default()
+                },
                 tracker: Some(tracker.clone()),
                 lifecycle: lifecycle.clone(),
                 ..CleanupConfig::default()
@@ -141,8 +112,10 @@ impl Performance {
             publisher: None,
             metrics,
             tracker,
+            pool,
             connections,
             cache,
+            shared,
             messages: if config.performance.cache_messages {
                 Messages::Cached
             } else {
@@ -183,7 +156,9 @@ impl Performance {
 
     /// Where the programs that tools start are written down, so that the next start ends those that a crash leaves.
     pub(super) fn children(&self) -> Children {
-        let children = Children::default().with_tracker(&self.tracker);
+        let children = Children::default()
+            .with_tracker(&self.tracker)
+            .with_buffers(&self.pool);
         #[cfg(target_os = "linux")]
         match agent_performance::cleanup::ChildLedger::open(&self.data) {
             Ok(ledger) => return children.with_ledger(ledger),
@@ -211,6 +186,11 @@ impl Performance {
     /// The answers that are kept.
     pub(super) fn cache(&self) -> &ResponseCache {
         &self.cache
+    }
+
+    /// What the daemons of a service have in common.
+    pub(super) fn shared(&self) -> Option<&Shared> {
+        self.shared.as_ref()
     }
 
     pub(super) fn admission(&self) -> Admission {
@@ -293,6 +273,24 @@ fn connections(
     Ok(Arc::new(match metrics {
         Some(metrics) => HttpConnectionPool::with_observers(config, metrics, tracker),
         None => HttpConnectionPool::new(config),
+    }))
+}
+
+/// Begins to connect to what is shared.
+fn shared(
+    config: &agent_config::SharedConfig,
+    metrics: Option<&MetricsCollector>,
+    lifecycle: &Lifecycle,
+) -> Result<Option<Shared>, AppError> {
+    let Some(url) = &config.redis_url else {
+        return Ok(None);
+    };
+    let settings = SharedConfig::new(url.expose(), &config.key_prefix)
+        .and_then(|settings| settings.with_command_timeout(config.command_timeout.duration()))
+        .map_err(|error| misconfigured(error.to_string(), "check the section [shared]"))?;
+    Ok(Some(match metrics {
+        Some(metrics) => Shared::connect_with_metrics(settings, metrics, lifecycle),
+        None => Shared::connect(settings, lifecycle),
     }))
 }
 

@@ -48,6 +48,9 @@ pub(super) enum Command {
     /// Talk with the agent in the terminal
     #[command(after_help = CHAT_EXAMPLES)]
     Chat(ChatArgs),
+    /// Serve the Messages API, the agent and their figures to other programs
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArgs),
     /// Serve a simulated Messages API with scripted answers and injectable faults
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(SimulateArgs),
@@ -90,6 +93,17 @@ Example:
   claude-agent chat --workspace ~/src/app
 
 Ctrl-C stops the answer; Ctrl-C twice quits. The session is stored all the time: go on with --session ID.";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  claude-agent serve
+  claude-agent serve --listen 127.0.0.1:0 --data-dir /srv/agent
+  claude-agent serve --config /etc/claude-agent/team.toml
+
+Clients show the token that the first start puts into the data folder:
+  export ANTHROPIC_BASE_URL=http://127.0.0.1:8642 ANTHROPIC_API_KEY=\"$(cat ~/.local/share/claude-agent/token)\"
+
+SIGTERM and Ctrl-C let what is under way end (server.drain_deadline) and exit with 0; a second one ends it at once.";
 
 const METRICS_EXAMPLES: &str = "\
 Examples:
@@ -155,6 +169,13 @@ pub(super) enum RunFormat {
     Text,
     Json,
     StreamJson,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ServeArgs {
+    /// The address to listen on instead of the configured one; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Option<SocketAddr>,
 }
 
 #[derive(Args, Debug)]

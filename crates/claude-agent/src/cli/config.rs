@@ -36,7 +36,7 @@ fn init(environment: &Environment, to: Option<PathBuf>, force: bool) -> Result<(
 fn check(sources: &Sources, format: DataFormat) -> Result<Exit, Failure> {
     let (problems, warnings) = match agent_config::load(sources) {
         Ok(loaded) => {
-            // The rules on commands and paths have a grammar of their own.
+            // The rules on commands, paths and hosts have a grammar of their own.
             app::rules(&loaded.config)?;
             (Vec::new(), loaded.warnings)
         }

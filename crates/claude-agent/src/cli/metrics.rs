@@ -21,7 +21,7 @@ const UNDECLARED: &str = "Others";
 type Tags = BTreeMap<String, String>;
 
 /// What to do when there is nothing to show.
-pub(super) const NOTHING_YET: &str = "no figures yet: `claude-agent run \"…\"` or `chat` writes them while it works, unless monitoring.enable_metrics is off";
+pub(super) const NOTHING_YET: &str = "no figures yet: `claude-agent run \"…\"`, `chat` and `serve` write them while they work, unless monitoring.enable_metrics is off";
 
 pub(super) fn execute(config: &ProductionConfig, args: &MetricsArgs, quiet: bool) -> Result<(), Failure> {
     let mut found = find(config)?;

@@ -13,6 +13,7 @@ mod metrics;
 mod output;
 mod run;
 mod screen;
+mod serve;
 mod sessions;
 mod signals;
 mod simulate;
@@ -28,9 +29,10 @@ use agent_config::environment::Environment;
 use agent_config::{Loaded, Sources};
 use agent_core::AgentError;
 use agent_core::session::StoreError;
+use agent_performance::instrumentation::SpanTimings;
 use clap::Parser;
 
-use self::args::{AgentArgs, Cli, Command, Common};
+use self::args::{AgentArgs, Cli, Command, Common, ServeArgs};
 use self::exit::Exit;
 use self::failure::Failure;
 use crate::app::{self, AppError};
@@ -103,6 +105,14 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
             let (loaded, environment) = load(&common, Some(&args.agent))?;
             block_on(run::execute(loaded, &environment, args, common.quiet))
         }
+        Command::Serve(args) => {
+            let sources = daemon_sources(&common, &args)?;
+            let (loaded, environment) = load_from(sources, common.quiet)?;
+            let logs = app::log_buffer(&loaded);
+            let spans = SpanTimings::default();
+            logging::start_daemon(&loaded.config, &logs, &spans);
+            block_on(serve::execute(loaded, &environment, logs, &spans, common.quiet))
+        }
         Command::Chat(args) => {
             let (loaded, environment) = load(&common, Some(&args.agent))?;
             block_on(chat::execute(loaded, &environment, args))
@@ -127,13 +137,9 @@ fn sources(common: &Common, agent: Option<&AgentArgs>) -> Result<Sources, Failur
     let workspace = agent
         .and_then(|agent| agent.workspace.clone())
         .or_else(|| app::current_folder().ok());
-    let mut sources = Sources::standard(Environment::from_process(), workspace.as_deref());
-    sources.explicit_file.clone_from(&common.config);
+    let mut sources = common_sources(common, workspace.as_deref())?;
     let mut flag =
         |key: &str, value: Option<String>| sources.flags.extend(value.map(|value| (key.to_owned(), value)));
-    let data_dir = common.data_dir.as_deref().map(utf8_path).transpose()?;
-    flag("deployment.data_directory", data_dir);
-    flag("logging.level", common.log_level.clone());
     if let Some(agent) = agent {
         flag("api.model", agent.model.as_deref().map(text));
         flag(
@@ -146,6 +152,28 @@ fn sources(common: &Common, agent: Option<&AgentArgs>) -> Result<Sources, Failur
             agent.max_budget_usd.map(|usd| format!("{usd:?}")),
         );
         flag("agent.turn_timeout", agent.timeout.map(|timeout| text(&timeout)));
+    }
+    Ok(sources)
+}
+
+/// The daemon works in many folders, so no project's file speaks for it.
+fn daemon_sources(common: &Common, args: &ServeArgs) -> Result<Sources, Failure> {
+    let mut sources = common_sources(common, None)?;
+    let listen = args.listen.map(|address| text(&address));
+    sources
+        .flags
+        .extend(listen.map(|address| ("server.listen".to_owned(), address)));
+    Ok(sources)
+}
+
+fn common_sources(common: &Common, workspace: Option<&Path>) -> Result<Sources, Failure> {
+    let mut sources = Sources::standard(Environment::from_process(), workspace);
+    sources.explicit_file.clone_from(&common.config);
+    let data_dir = common.data_dir.as_deref().map(utf8_path).transpose()?;
+    let level = common.log_level.clone();
+    let flags = [("deployment.data_directory", data_dir), ("logging.level", level)];
+    for (key, value) in flags {
+        sources.flags.extend(value.map(|value| (key.to_owned(), value)));
     }
     Ok(sources)
 }
@@ -172,9 +200,12 @@ fn toml_string(value: &str) -> String {
 
 fn load(common: &Common, agent: Option<&AgentArgs>) -> Result<(Loaded, Environment), Failure> {
     logging::start(common.log_level.as_deref())?;
-    let sources = sources(common, agent)?;
+    load_from(sources(common, agent)?, common.quiet)
+}
+
+fn load_from(sources: Sources, quiet: bool) -> Result<(Loaded, Environment), Failure> {
     let loaded = agent_config::load(&sources)?;
-    if !common.quiet {
+    if !quiet {
         for warning in &loaded.warnings {
             output::note(&format!("warning: {}", output::visible(&warning.to_string())));
         }

@@ -1,8 +1,14 @@
 //! Interrupts: the first asks the program to stop in order, the second ends it at once.
 
+use std::fs::File;
+use std::io::Read as _;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
+
+/// A process's status has some sixty lines, of which only that of its groups can grow.
+const MAX_STATUS: u64 = 64 * 1024;
 
 /// The signals that ask for an end.
 pub(super) struct Interrupts {
@@ -47,7 +53,12 @@ async fn hung_up(signal: Option<&mut Signal>) {
 
 /// Whether a hang-up does nothing to this process. Where the system does not tell, it does.
 fn is_hang_up_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut status = String::new();
+    let read =
+        File::open("/proc/self/status").and_then(|file| file.take(MAX_STATUS).read_to_string(&mut status));
+    if read.is_err() {
+        return false;
+    }
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     // Signal 1 is the lowest bit.

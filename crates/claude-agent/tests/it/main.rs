@@ -9,14 +9,19 @@
 
 mod badinput;
 mod chat;
+mod compatibility;
 mod config;
 mod demo;
 mod documents;
 mod faults;
 mod kill;
 mod metrics;
+mod openapi;
+mod prometheus;
 mod run;
+mod serve;
 mod sessions;
 mod simulate;
 mod support;
 mod terminal;
+mod web;

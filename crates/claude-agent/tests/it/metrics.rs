@@ -62,6 +62,23 @@ fn sum(series: &[Value], name: &str, tags: &[(&str, &str)], field: &str) -> f64 
 }
 
 #[test]
+fn memory_is_judged_by_the_limit_that_the_operator_sets() {
+    for (limit, short) in [("16 MiB", true), ("64 GiB", false)] {
+        let machine = Machine::new();
+        workspace(&machine);
+        let simulator = Simulator::start(&[]);
+        let mut run = machine.against(&simulator, &["run", "--permission-mode", "policy", TASK]);
+        run.env("CLAUDE_AGENT__PERFORMANCE__MEMORY_LIMIT", limit);
+        expect_code(&finish(&mut run), 0);
+        let found = metrics(&machine, &[]);
+        let answered = series(&found).iter().any(|one| {
+            one["name"] == "timing.cleanup.pressure_response" && one["tags"]["level"] == "critical"
+        });
+        assert_eq!(answered, short, "{limit}");
+    }
+}
+
+#[test]
 fn a_run_with_tools_shows_every_figure_with_its_true_count() {
     let machine = Machine::new();
     workspace(&machine);
@@ -119,7 +136,7 @@ fn a_run_with_tools_shows_every_figure_with_its_true_count() {
     assert!(total("store.write.commit", &[], "count") >= 1.0);
     assert!(total("store.write.queue", &[], "count") >= stored);
     assert_eq!(total("sessions.open", &[], "value"), 0.0, "all are closed");
-    for kind in ["sessions", "streams", "child_processes"] {
+    for kind in ["sessions", "streams", "child_processes", "pooled_buffers"] {
         assert_eq!(total("resources.live", &[("type", kind)], "value"), 0.0, "{kind}");
     }
 
@@ -138,6 +155,8 @@ fn a_run_with_tools_shows_every_figure_with_its_true_count() {
         assert!(total(name, &[], "value") >= 0.0);
     }
     assert_eq!(total("pool.held_bytes", &[], "value"), 0.0);
+    let idle = total("pool.idle_bytes", &[], "value");
+    assert!(idle > 0.0, "what commands print is read through it");
     assert_eq!(total("resources.leak_suspects", &[], "value"), 0.0);
     assert!(total("runtime.event_loop_lag", &[], "count") >= 1.0);
     assert!(total("timing.cleanup.cycle", &[], "count") >= 1.0);

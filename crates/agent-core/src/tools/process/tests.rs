@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Held, LiveOutput, Spec, open, run, spawn};
+use agent_performance::memory::MemoryPool;
+
+use super::{End, Held, LiveOutput, Spec, open, run, spawn};
 use crate::tools::Children;
 use crate::tools::testing::{content, is_alive};
 
@@ -89,6 +91,55 @@ async fn nothing_runs_before_its_watcher_knows_it() {
         child.inner_mut().wait().await.expect("it ends");
         assert_eq!(folder.path().join("began").exists(), watched);
     }
+}
+
+#[tokio::test]
+async fn buffers_come_back_however_a_command_ends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let environment = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
+    let pool = MemoryPool::new();
+    let children = Children::default().with_buffers(&pool);
+    let held = || pool.get_stats().held_buffers;
+    let spec = |script, seconds| Spec {
+        program: "/bin/sh",
+        arguments: script,
+        folder: folder.path(),
+        environment: &environment,
+        timeout: Duration::from_secs(seconds),
+        max_output: 64 * 1024,
+        children: &children,
+    };
+    let (cancel, live) = (CancellationToken::new(), LiveOutput::none());
+
+    let flood = spec(&["-c", "head -c 3000000 /dev/zero | tr '\\0' y; echo end"], 60);
+    let ended = run(&flood, &cancel, &live).await.expect("it starts");
+    assert!(ended.output.text.ends_with("yyyend\n"), "{:?}", ended.how);
+    assert_eq!(ended.output.left_out, 3_000_004 - 64 * 1024);
+    let stats = pool.get_stats();
+    assert_eq!(
+        (stats.held_buffers, stats.allocations),
+        (0, 2),
+        "read into one, kept in another"
+    );
+
+    let chatty = spec(&["-c", "echo begun; exec sleep 300"], 1);
+    let ended = run(&chatty, &cancel, &live).await.expect("it starts");
+    assert_eq!((ended.how, held()), (End::TimedOut, 0));
+
+    let endless = spec(&["-c", "echo begun; exec sleep 300"], 60);
+    let dropped = tokio::time::timeout(Duration::from_millis(300), run(&endless, &cancel, &live)).await;
+    assert!(dropped.is_err(), "it runs on");
+    assert_eq!(held(), 0);
+
+    cancel.cancel();
+    let ended = run(&endless, &cancel, &live).await;
+    assert_eq!((ended.expect("it starts").how, held()), (End::Cancelled, 0));
+    let stats = pool.get_stats();
+    assert_eq!(
+        (stats.cache_misses, stats.held_bytes),
+        (2, 0),
+        "the two buffers served them all: {stats:?}"
+    );
 }
 
 #[track_caller]

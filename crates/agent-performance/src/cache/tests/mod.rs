@@ -4,6 +4,7 @@ mod hammer;
 mod headers;
 mod keys;
 mod replay;
+mod replicas;
 
 use std::time::Duration;
 

@@ -223,7 +223,7 @@ async fn the_end_of_the_process_runs_the_final_cycle_too() {
 
 #[tokio::test(start_paused = true)]
 async fn cycles_trim_the_pool_and_name_leaks_once() {
-    let (clock, time) = crate::memory::Clock::simulated();
+    let (clock, time) = crate::clock::Clock::simulated();
     let tracker = ResourceTracker::with_config(TrackerConfig {
         clock: clock.clone(),
         ..TrackerConfig::default()

@@ -1,5 +1,6 @@
 //! Against real sockets on the loopback interface.
 
+mod filter;
 mod http2;
 mod proxy;
 mod tls;

@@ -14,7 +14,8 @@ mod files;
 #[cfg(target_os = "linux")]
 mod linux;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod comparison;
 
 pub use figures::{CgroupFigures, MemoryFigures};
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
+use super::jittered;
 use crate::lifecycle::{Lifecycle, TaskHandle};
 use crate::metrics::{MetricUnit, MetricsCollector, NO_TAGS};
 #[cfg(not(target_os = "linux"))]
@@ -239,13 +241,6 @@ impl SystemMetrics {
         }
         used.map(|time| time.as_secs_f64())
     }
-}
-
-/// A time between nine tenths of `interval` and all of it.
-fn jittered(interval: Duration) -> Duration {
-    use std::hash::BuildHasher;
-    let random = std::hash::RandomState::new().hash_one(0u8);
-    interval.mul_f64(0.9 + 0.1 * (random as f64 / u64::MAX as f64))
 }
 
 #[cfg(all(test, target_os = "linux"))]

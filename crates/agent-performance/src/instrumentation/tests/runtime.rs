@@ -26,6 +26,28 @@ fn spans_become_timings_from_opening_to_closing() {
     assert_eq!(collector.series_count(), 2, "fields do not become tags");
 }
 
+#[test]
+fn the_layer_wants_no_events_and_no_fine_spans_and_waits_for_its_collector() {
+    let (timings, collector) = (SpanTimings::default(), MetricsCollector::new());
+    let subscriber = tracing_subscriber::registry().with(timings.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::info_span!("early").in_scope(|| ());
+        let open = tracing::info_span!("opened_early");
+        timings.connect(&collector);
+        timings.connect(&MetricsCollector::new());
+        drop(open);
+        tracing::warn_span!("late").in_scope(|| ());
+        tracing::debug_span!("fine").in_scope(|| ());
+        assert!(
+            !tracing::event_enabled!(tracing::Level::ERROR),
+            "no log line is made for it"
+        );
+    });
+    assert_eq!(collector.series_count(), 1);
+    let late = collector.get_metric_statistics("timing.late");
+    assert_eq!(late.map(|late| late.count), Some(1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_probe_sees_a_blocked_loop_and_ends_with_the_lifecycle() {
     let (collector, lifecycle) = (MetricsCollector::new(), Lifecycle::new());

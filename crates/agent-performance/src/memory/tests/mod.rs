@@ -8,9 +8,10 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::{
-    Clock, LARGEST_CLASS, MAX_REQUEST, MemoryPool, PoolConfig, PoolExhausted, PoolStats, PooledBuffer,
+    LARGEST_CLASS, MAX_REQUEST, MemoryPool, PoolConfig, PoolExhausted, PoolStats, PooledBuffer,
     ResourceTracker, SIZE_CLASSES, Zeroing,
 };
+use crate::clock::Clock;
 
 const KIB: usize = 1024;
 

@@ -21,7 +21,7 @@ use chrono::{DateTime, Utc};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 
-use super::clock::{Clock, millis};
+use crate::clock::{Clock, millis};
 use account::{Account, Instance};
 pub use leaks::{Growth, LeakEvidence, LeakSuspect, Untouched};
 
@@ -189,7 +189,7 @@ impl ResourceTracker {
         kind.shared
             .account
             .lock()
-            .begin_anonymous(kind.shared.clock.now_ms(), size);
+            .begin_anonymous(kind.shared.clock.about_now_ms(), size);
     }
 
     /// One resource of `size` bytes less. Ending what never began changes nothing but the count of anomalies.
@@ -209,7 +209,7 @@ impl ResourceTracker {
         kind.shared
             .account
             .lock()
-            .end_anonymous(kind.shared.clock.now_ms(), size);
+            .end_anonymous(kind.shared.clock.about_now_ms(), size);
     }
 
     /// What is alive, by type.
@@ -221,7 +221,7 @@ impl ResourceTracker {
     /// Types that look like leaks: live instances untouched for longer than `threshold`, or growth over the whole
     /// observation window that neither more traffic nor an expected limit explains. Sorted by name.
     pub fn detect_leaks(&self, threshold: Duration) -> Vec<LeakSuspect> {
-        let now = self.inner.config.clock.now_ms();
+        let now = self.inner.config.clock.about_now_ms();
         let mut suspects: Vec<LeakSuspect> = self
             .all_kinds()
             .iter()
@@ -265,7 +265,7 @@ impl ResourceTracker {
 impl ResourceKind {
     fn new(name: &str, config: &TrackerConfig) -> Self {
         let account = Account::new(
-            config.clock.now_ms(),
+            config.clock.about_now_ms(),
             millis(config.observation_window),
             config.max_instances,
         );
@@ -289,7 +289,7 @@ impl ResourceKind {
     }
 
     fn track_as(&self, size: u64, label: Option<&str>) -> Tracked {
-        let now = self.shared.clock.now_ms();
+        let now = self.shared.clock.about_now_ms();
         Tracked {
             instance: self.shared.account.lock().begin(now, size, label),
             kind: self.clone(),
@@ -307,8 +307,11 @@ impl ResourceKind {
         ResourceInfo {
             count: account.count(),
             total_size: account.bytes(),
-            created_at: self.shared.clock.wall(account.created),
-            last_accessed: self.shared.clock.wall(account.last_accessed()),
+            created_at: self.shared.clock.wall(account.created.saturating_mul(1_000)),
+            last_accessed: self
+                .shared
+                .clock
+                .wall(account.last_accessed().saturating_mul(1_000)),
             peak_count: account.peak_count,
             allocations: account.allocations,
             deallocations: account.deallocations,
@@ -323,13 +326,13 @@ impl Tracked {
         if let Some((_, instance)) = &self.instance {
             instance
                 .touched
-                .store(self.kind.shared.clock.now_ms(), Ordering::Relaxed);
+                .store(self.kind.shared.clock.about_now_ms(), Ordering::Relaxed);
         }
     }
 
     /// The resource now holds `size` bytes. Counts as a touch.
     pub fn resize(&self, size: u64) {
-        let now = self.kind.shared.clock.now_ms();
+        let now = self.kind.shared.clock.about_now_ms();
         let mut account = self.kind.shared.account.lock();
         // Under the lock, so that two resizes can't cross.
         let before = self.size.swap(size, Ordering::Relaxed);
@@ -344,7 +347,7 @@ impl Tracked {
 
 impl Drop for Tracked {
     fn drop(&mut self) {
-        let now = self.kind.shared.clock.now_ms();
+        let now = self.kind.shared.clock.about_now_ms();
         let size = *self.size.get_mut();
         let listed = self.instance.as_ref().map(|(id, _)| *id);
         self.kind.shared.account.lock().end(now, size, listed);

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::clock::SimulatedTime;
 use super::{
-    Clock, ExpectedLimit, LeakEvidence, LeakSuspect, MAX_NAME, OVERFLOW_TYPE, ResourceInfo, ResourceTracker,
+    ExpectedLimit, LeakEvidence, LeakSuspect, MAX_NAME, OVERFLOW_TYPE, ResourceInfo, ResourceTracker,
     Tracked, TrackerConfig,
 };
+use crate::clock::{Clock, SimulatedTime};
 
 const SECOND: Duration = Duration::from_secs(1);
 const WINDOW: Duration = Duration::from_secs(600);

@@ -7,6 +7,7 @@ mod agent;
 mod bounds;
 mod claude;
 mod connections;
+mod gateway;
 mod gen_ai;
 mod health;
 mod markdown;
@@ -130,6 +131,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Runs, sessions and their store",
         rows: agent::ROWS,
+    },
+    Group {
+        title: "The daemon's server",
+        rows: gateway::ROWS,
     },
     Group {
         title: "Process and system",

@@ -12,7 +12,8 @@ mod tags;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{ManualClock, MetricsCollector, MetricsConfig};
+use super::{MetricsCollector, MetricsConfig};
+use crate::clock::{Clock, SimulatedTime};
 
 /// Tags as the convenience level takes them.
 fn map(tags: &[(&str, &str)]) -> HashMap<String, String> {
@@ -22,10 +23,12 @@ fn map(tags: &[(&str, &str)]) -> HashMap<String, String> {
 }
 
 /// A collector with an hour's retention whose time stands still.
-fn with_clock() -> (MetricsCollector, ManualClock) {
-    let clock = ManualClock::new();
-    let collector = MetricsCollector::with_clock(MetricsConfig::default(), clock.clone());
-    (collector, clock)
+fn with_clock() -> (MetricsCollector, SimulatedTime) {
+    let (clock, time) = Clock::simulated();
+    (
+        MetricsCollector::with_clock(MetricsConfig::default(), clock),
+        time,
+    )
 }
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::{MINUTE, with_clock};
-use crate::metrics::{ManualClock, MetricUnit, MetricsCollector, MetricsConfig, NO_TAGS};
+use crate::clock::Clock;
+use crate::metrics::{MetricUnit, MetricsCollector, MetricsConfig, NO_TAGS};
 
 #[test]
 fn samples_leave_when_the_retention_has_passed() {
@@ -90,12 +91,12 @@ fn what_waited_in_a_batch_is_filed_in_its_own_time() {
 
 #[test]
 fn recent_samples_come_oldest_first_and_no_more_than_kept() {
-    let clock = ManualClock::new();
+    let (machine, clock) = Clock::simulated();
     let config = MetricsConfig {
         max_raw_samples: 100,
         ..MetricsConfig::default()
     };
-    let collector = MetricsCollector::with_clock(config, clock.clone());
+    let collector = MetricsCollector::with_clock(config, machine);
     let histogram = collector.histogram("h", MetricUnit::Bytes, &[("k", "v")]);
     for n in 0..5_000 {
         histogram.record(f64::from(n));
@@ -117,13 +118,13 @@ proptest! {
     /// Whatever the pace, the count lies between that of the retention and that of the retention and one window more.
     #[test]
     fn counts_follow_the_clock(steps in prop::collection::vec((0u64..400_000, 1u32..40), 1..400)) {
-        let clock = ManualClock::new();
+        let (machine, clock) = Clock::simulated();
         let config = MetricsConfig {
             retention: std::time::Duration::from_secs(12),
             max_raw_samples: 50,
             ..MetricsConfig::default()
         };
-        let collector = MetricsCollector::with_clock(config, clock.clone());
+        let collector = MetricsCollector::with_clock(config, machine);
         let histogram = collector.histogram("h", MetricUnit::Count, NO_TAGS);
         let (mut now, mut times) = (0, Vec::new());
         for (micros, samples) in steps {

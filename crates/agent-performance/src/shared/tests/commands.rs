@@ -76,6 +76,8 @@ async fn a_refusal_is_an_error_of_its_own_and_no_outage() {
         "{full:?}"
     );
     assert!(shared.is_up());
+    let told = shared.status().last_failure.unwrap().message;
+    assert!(told.contains("OOM"), "{told}");
     // The script did run; only its answer was of no use.
     assert_eq!(
         (counted(&metrics, "refused"), counted(&metrics, "ok")),

@@ -11,7 +11,7 @@ const START: Duration = Duration::from_secs(20);
 /// Another process may take the port between its choice and its use.
 const ATTEMPTS: usize = 5;
 
-pub struct RedisServer {
+pub(crate) struct RedisServer {
     child: Option<Child>,
     address: SocketAddr,
     password: Option<String>,
@@ -19,11 +19,11 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(None)
     }
 
-    pub fn with_password(password: &str) -> Self {
+    pub(crate) fn with_password(password: &str) -> Self {
         Self::start_with(Some(password.to_owned()))
     }
 
@@ -44,19 +44,19 @@ impl RedisServer {
         panic!("redis-server did not start; is it installed (Debian: redis-server)?");
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         match &self.password {
             Some(password) => format!("redis://:{password}@{}", self.address),
             None => format!("redis://{}", self.address),
         }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Ends it as `kill -9` does; what it held is gone.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -64,21 +64,21 @@ impl RedisServer {
     }
 
     /// Starts it again where it was, empty.
-    pub fn revive(&mut self) {
+    pub(crate) fn revive(&mut self) {
         assert!(self.try_revive(), "redis-server did not start again");
     }
 
     /// Stops it without ending it, as a frozen machine is: connections stay open and nobody answers. `thaw` ends that.
-    pub fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         self.signal("-STOP");
     }
 
-    pub fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         self.signal("-CONT");
     }
 
     /// What `redis-cli` would say: one command, its raw answer.
-    pub fn ask(&self, parts: &[&[u8]]) -> String {
+    pub(crate) fn ask(&self, parts: &[&[u8]]) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(START)).unwrap();
         if let Some(password) = &self.password {

@@ -1,0 +1,210 @@
+//! Who asks: the credential that a request shows, and how often somebody may show a wrong one.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agent_security::rate_limit::{Gcra, KeyedGcra};
+use agent_security::token::Credentials;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+
+use super::{Caller, ClientAddress};
+use crate::answer::Refusal;
+use crate::routes::{Access, Route};
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Wrong credentials from one address at once, and the time until the next: a client that was given a wrong key and tries
+/// again a few times stays below it, and guessing is hopeless.
+const FAILURES_AT_ONCE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
+const FAILURE_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Addresses remembered for their failures; all others share one limit while it is full.
+const MAX_ADDRESSES: usize = 4096;
+
+pub(super) struct Doorkeeper {
+    credentials: Credentials,
+    failures: KeyedGcra<ClientAddress>,
+    began: Instant,
+}
+
+impl Doorkeeper {
+    pub(super) fn new(credentials: Credentials) -> Self {
+        Doorkeeper {
+            credentials,
+            failures: KeyedGcra::new(Gcra::new(FAILURE_INTERVAL, FAILURES_AT_ONCE), MAX_ADDRESSES),
+            began: Instant::now(),
+        }
+    }
+
+    /// Whether everybody is let in.
+    pub(super) fn is_open(&self) -> bool {
+        self.credentials.is_empty()
+    }
+
+    /// Whose credential the request shows; none where it needs none and shows none.
+    pub(super) fn identify(
+        &self,
+        route: &Route,
+        headers: &HeaderMap,
+        caller: &Caller,
+        now: Instant,
+    ) -> Result<Option<Arc<str>>, Refusal> {
+        if self.is_open() {
+            return Ok(None);
+        }
+        let Some(token) = presented(headers) else {
+            return match route.access {
+                Access::Open => Ok(None),
+                Access::Credential => Err(Refusal::unauthenticated(
+                    "a credential is needed: send it as `x-api-key` or as `authorization: Bearer`",
+                )),
+            };
+        };
+        // A right one passes whatever others at its address have shown: nobody guesses 256 random bits, and a process on the same
+        // machine could otherwise lock everybody out.
+        if let Some(known) = self.credentials.find(token) {
+            return Ok(Some(Arc::clone(known.id())));
+        }
+        let (address, now) = (aggregate(caller.address), now.duration_since(self.began));
+        let decision = self.failures.check(&address, now);
+        if !decision.allowed {
+            return Err(Refusal::too_many(
+                "too many wrong credentials came from this address; wait, or show the right one",
+                decision.retry_after,
+            ));
+        }
+        tracing::warn!(client = ?caller.address, remaining = decision.remaining, "a wrong credential was shown");
+        Err(Refusal::unauthenticated("the credential is not known here"))
+    }
+}
+
+/// The credential that a request shows. Where there are both, `x-api-key` counts, as at the Messages API.
+fn presented(headers: &HeaderMap) -> Option<&[u8]> {
+    if let Some(key) = headers.get(&X_API_KEY) {
+        return Some(key.as_bytes());
+    }
+    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| token.trim_ascii())
+}
+
+/// One customer of a network provider owns 64 bits of addresses.
+fn aggregate(address: ClientAddress) -> ClientAddress {
+    match address {
+        ClientAddress::Ip(IpAddr::V6(address)) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            ClientAddress::Ip(IpAddr::V6(Ipv6Addr::from(network)))
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_config::Secret;
+    use agent_security::token::Token;
+    use http::StatusCode;
+    use http::header::HeaderValue;
+
+    use super::*;
+    use crate::routes::ROUTES;
+
+    const RIGHT: &str = "a-token-of-sufficient-length";
+
+    fn doorkeeper() -> Doorkeeper {
+        let mut credentials = Credentials::none();
+        let token = Token::parse(Secret::from(RIGHT)).unwrap();
+        credentials.add("local", &token).unwrap();
+        Doorkeeper::new(credentials)
+    }
+
+    fn caller(address: &str) -> Caller {
+        Caller::tcp(address.parse().unwrap(), "127.0.0.1".parse().unwrap(), false)
+    }
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_str(value).unwrap(),
+                )
+            })
+            .collect()
+    }
+
+    fn ask(
+        door: &Doorkeeper,
+        caller: &Caller,
+        lines: &[(&'static str, &str)],
+    ) -> Result<Option<Arc<str>>, StatusCode> {
+        door.identify(&ROUTES[0], &headers(lines), caller, Instant::now())
+            .map_err(|refusal| refusal.status())
+    }
+
+    #[test]
+    fn either_header_does_and_the_key_wins() {
+        let door = doorkeeper();
+        let caller = caller("127.0.0.1");
+        let bearer = format!("Bearer {RIGHT}");
+        let odd = format!("bEaReR   {RIGHT} ");
+        let check = |lines: &[(&'static str, &str)], expected: Result<Option<&str>, u16>| {
+            let found = ask(&door, &caller, lines);
+            let found = found.as_ref().map(Option::as_deref).map_err(StatusCode::as_u16);
+            assert_eq!(found, expected, "{lines:?}");
+        };
+        check(&[("x-api-key", RIGHT)], Ok(Some("local")));
+        check(&[("authorization", &bearer)], Ok(Some("local")));
+        check(&[("authorization", &odd)], Ok(Some("local")));
+        check(
+            &[("x-api-key", RIGHT), ("authorization", "Bearer nonsense")],
+            Ok(Some("local")),
+        );
+        check(&[("x-api-key", "nonsense"), ("authorization", &bearer)], Err(401));
+        check(&[], Err(401));
+        check(&[("authorization", "Basic YTpi")], Err(401));
+        check(&[("authorization", "Bearer")], Err(401));
+        check(&[("x-api-key", "")], Err(401));
+        check(&[("cookie", RIGHT)], Err(401));
+    }
+
+    #[test]
+    fn guessing_ends_on_loopback_too_and_hurts_nobody_who_has_the_right_one() {
+        let door = doorkeeper();
+        let (local, elsewhere) = (caller("127.0.0.1"), caller("10.0.0.1"));
+        let (right, wrong) = ([("x-api-key", RIGHT)], [("x-api-key", "guess")]);
+        for _ in 0..FAILURES_AT_ONCE.get() {
+            assert_eq!(ask(&door, &local, &wrong), Err(StatusCode::UNAUTHORIZED));
+        }
+        for _ in 0..2 {
+            assert_eq!(ask(&door, &local, &wrong), Err(StatusCode::TOO_MANY_REQUESTS));
+            assert!(
+                ask(&door, &local, &right).is_ok(),
+                "whoever guesses at this address locks nobody out"
+            );
+        }
+        assert_eq!(
+            ask(&door, &local, &[]),
+            Err(StatusCode::UNAUTHORIZED),
+            "none is no guess"
+        );
+        assert_eq!(ask(&door, &elsewhere, &wrong), Err(StatusCode::UNAUTHORIZED));
+        let later = Instant::now() + FAILURE_INTERVAL * 2;
+        let refused = door.identify(&ROUTES[0], &headers(&wrong), &local, later);
+        assert_eq!(refused.unwrap_err().status(), StatusCode::UNAUTHORIZED);
+    }
+
+    #[test]
+    fn addresses_of_one_network_are_one() {
+        let one = aggregate(ClientAddress::Ip("2001:db8::1".parse().unwrap()));
+        let same = aggregate(ClientAddress::Ip("2001:db8::ffff:1".parse().unwrap()));
+        let other = aggregate(ClientAddress::Ip("2001:db8:0:1::1".parse().unwrap()));
+        assert_eq!(one, same);
+        assert_ne!(one, other);
+    }
+}

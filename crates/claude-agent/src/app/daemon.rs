@@ -1,0 +1,309 @@
+//! The daemon: the agent, and the gateway through which other programs reach it and the Messages API.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use agent_config::environment::Environment;
+use agent_config::{Loaded, ProductionConfig, SignatureAlgorithm, SigningKey};
+use agent_gateway::{
+    BindError, ConfigurationView, Gateway, GatewayLimits, GatewayParts, GatewaySettings, Sharing, TlsFiles,
+    Upstream, UpstreamTimeouts,
+};
+use agent_performance::lifecycle::Lifecycle;
+use agent_performance::metrics::MetricsCollector;
+use agent_security::redact::Redactor;
+use agent_security::signature::{Algorithm, VerifyingKey};
+use agent_security::token::{self, Credentials, Kept};
+use tokio_util::sync::CancellationToken;
+
+use super::core::Core;
+use super::lock::DataLock;
+use super::pace::Pace;
+use super::{AppError, Presence, cut, descriptors, misconfigured, unavailable};
+
+/// The file with the token, in the data folder.
+const TOKEN_FILE: &str = "token";
+
+/// The Unix socket, in the data folder.
+const SOCKET_FILE: &str = "claude-agent.sock";
+
+/// What the holder of the token is called in limits and figures.
+const OWNER: &str = "owner";
+
+/// How long the tasks of the gateway may take to end once its connections are closed: they have nothing left to do.
+const FRONT_DEADLINE: Duration = Duration::from_secs(2);
+
+pub use agent_gateway::LogBuffer;
+
+/// Keeps the latest lines of the log, without the key that this configuration holds.
+pub fn log_buffer(loaded: &Loaded) -> LogBuffer {
+    LogBuffer::new(Redactor::new(loaded.api_key.iter().cloned().collect()))
+}
+
+/// Where clients get in.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// The address that is listened on.
+    pub address: SocketAddr,
+    /// The Unix socket.
+    pub unix_socket: Option<PathBuf>,
+    /// The file with the token that clients show.
+    pub token_file: PathBuf,
+    /// The token was made just now.
+    pub is_token_new: bool,
+}
+
+/// The agent behind its gateway. It listens, but nothing is answered before [`Daemon::serve`].
+pub struct Daemon {
+    core: Core,
+    gateway: Gateway,
+    /// Ends before the core does: first nobody comes in any more, then what they started ends.
+    front: Lifecycle,
+    doors: Doors,
+    _lock: DataLock,
+}
+
+impl Daemon {
+    /// Builds everything, and starts to listen. Opens no connection.
+    ///
+    /// # Errors
+    /// [`AppError`], before anything runs: another daemon serves the data folder, a port is taken, a file can't be used.
+    pub async fn build(
+        loaded: &Loaded,
+        environment: &Environment,
+        logs: LogBuffer,
+    ) -> Result<Self, AppError> {
+        let config = &loaded.config;
+        let data = &config.deployment.data_directory;
+        let lock = DataLock::take(data)?;
+        descriptors::make_room(config.server.max_connections.into());
+        let mut core = Core::build(loaded, environment, Presence::Person, Pace::DAEMON)?;
+        let token_file = config.server.token_file.clone();
+        let token_file = token_file.unwrap_or_else(|| data.join(TOKEN_FILE));
+        let kept = token::load_or_create(&token_file).map_err(|error| {
+            unavailable(
+                error.to_string(),
+                "server.token_file names the file; it must be yours and in a folder that exists",
+            )
+        })?;
+        let front = Lifecycle::new();
+        let gateway = Gateway::bind(parts(loaded, &core, &front, &kept, logs)?).await?;
+        let addresses = gateway.addresses();
+        let doors = Doors {
+            address: addresses.tcp,
+            unix_socket: addresses.unix.clone(),
+            token_file,
+            is_token_new: kept.created,
+        };
+        core.start();
+        Ok(Self {
+            core,
+            gateway,
+            front,
+            doors,
+            _lock: lock,
+        })
+    }
+
+    /// What this process measures; none when `monitoring.enable_metrics` is off.
+    pub fn metrics(&self) -> Option<&MetricsCollector> {
+        self.core.performance.metrics()
+    }
+
+    /// Where clients get in.
+    pub fn doors(&self) -> &Doors {
+        &self.doors
+    }
+
+    /// Cancelling it stops the daemon in order.
+    pub fn stopper(&self) -> CancellationToken {
+        self.front.token()
+    }
+
+    /// Answers requests until the [`stopper`](Self::stopper) is cancelled, lets what is under way end within
+    /// `server.drain_deadline`, and then ends everything else. Cancelling this drops connections in the middle of answers.
+    ///
+    /// # Errors
+    /// The store could not be closed; what was acknowledged is safe all the same.
+    pub async fn serve(self) -> Result<(), AppError> {
+        let publishing = self.core.performance.busy();
+        let report = self.gateway.serve().await;
+        tracing::info!(?report, "stopped serving");
+        let tasks = self.front.shutdown(FRONT_DEADLINE).await;
+        for name in &tasks.aborted {
+            tracing::warn!(
+                task = name,
+                "did not end within {FRONT_DEADLINE:?} and was aborted"
+            );
+        }
+        drop(publishing);
+        self.core.shutdown().await
+    }
+}
+
+impl From<BindError> for AppError {
+    fn from(error: BindError) -> Self {
+        let told = error.to_string();
+        let (message, advice) = told
+            .split_once("; ")
+            .unwrap_or((&told, "look at the section [server]"));
+        match error {
+            BindError::Address { .. } => unavailable(
+                message,
+                "name another address with --listen, for instance 127.0.0.1:0 for a free port",
+            ),
+            _ => unavailable(message, advice),
+        }
+    }
+}
+
+fn parts(
+    loaded: &Loaded,
+    core: &Core,
+    front: &Lifecycle,
+    kept: &Kept,
+    logs: LogBuffer,
+) -> Result<GatewayParts, AppError> {
+    let config = &loaded.config;
+    let mut credentials = Credentials::none();
+    credentials
+        .add(OWNER, &kept.token)
+        .map_err(|error| unavailable(error.to_string(), "this is a fault of the program"))?;
+    let timeouts = cut::timeouts(config);
+    let performance = &core.performance;
+    Ok(GatewayParts {
+        settings: settings(config)?,
+        credentials,
+        upstream: Upstream {
+            base_url: config.api.base_url.clone(),
+            api_key: loaded.api_key.clone(),
+            timeouts: UpstreamTimeouts {
+                connect: timeouts.connect,
+                first_byte: timeouts.first_byte,
+                idle: timeouts.idle,
+                total: timeouts.total,
+            },
+            connections: performance.connections().clone(),
+        },
+        agent: core.agent.clone(),
+        store: core.store.clone(),
+        run_limits: cut::run_limits(config),
+        metrics: performance.metrics().cloned(),
+        tracker: performance.tracker().clone(),
+        cache: performance.cache().clone(),
+        admission: performance.admission(),
+        prices: core.prices.clone(),
+        shared: performance.shared().map(|store| Sharing {
+            store: store.clone(),
+            rate_limits_when_down: config.shared.rate_limits_when_down,
+            nonces_when_down: config.shared.nonces_when_down,
+        }),
+        configuration: configuration(loaded),
+        logs,
+        lifecycle: front.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+    })
+}
+
+fn settings(config: &ProductionConfig) -> Result<GatewaySettings, AppError> {
+    let (server, security, performance) = (&config.server, &config.security, &config.performance);
+    let default_socket = || config.deployment.data_directory.join(SOCKET_FILE);
+    Ok(GatewaySettings {
+        listen: server.listen,
+        unix_socket: server
+            .enable_unix_socket
+            .then(|| server.unix_socket.clone().unwrap_or_else(default_socket)),
+        tls: tls(config)?,
+        allowed_hosts: server.allowed_hosts.clone(),
+        allowed_origins: server.allowed_origins.clone(),
+        limits: GatewayLimits {
+            max_connections: server.max_connections as usize,
+            header_read_timeout: server.header_read_timeout.duration(),
+            body_read_timeout: server.body_read_timeout.duration(),
+            keep_alive_timeout: server.keep_alive_timeout.duration(),
+            write_timeout: server.write_timeout.duration(),
+            max_buffered_bodies: server.max_buffered_bodies.as_usize(),
+            max_request_size: security.max_request_size.bytes(),
+            max_gateway_request_size: security.max_gateway_request_size.bytes(),
+            requests_per_minute: security.rate_limit_requests_per_minute,
+            max_concurrent_requests: performance.max_concurrent_requests as usize,
+            max_turns_in_flight: server.max_turns_in_flight as usize,
+        },
+        compression: performance.enable_compression,
+        serve_messages_cache: performance.cache_messages,
+        signing: signing(config)?,
+        drain_deadline: server.drain_deadline.duration(),
+    })
+}
+
+/// The keys that requests may be signed with; none where no signature is asked for.
+fn signing(config: &ProductionConfig) -> Result<Option<Vec<VerifyingKey>>, AppError> {
+    let security = &config.security;
+    if !security.enable_request_signing {
+        return Ok(None);
+    }
+    let key = |key: &SigningKey| {
+        let algorithm = match key.algorithm {
+            SignatureAlgorithm::HmacSha256 => Algorithm::HmacSha256,
+            SignatureAlgorithm::Ed25519 => Algorithm::Ed25519,
+        };
+        VerifyingKey::from_file(&key.id, algorithm, &key.key_file).map_err(|error| {
+            misconfigured(
+                format!("the request signing key {} can't be used: {error}", key.id),
+                "correct its entry in security.request_signing_keys",
+            )
+        })
+    };
+    security
+        .request_signing_keys
+        .iter()
+        .map(key)
+        .collect::<Result<_, _>>()
+        .map(Some)
+}
+
+fn tls(config: &ProductionConfig) -> Result<Option<TlsFiles>, AppError> {
+    let security = &config.security;
+    let files = security.tls_cert_path.clone().zip(security.tls_key_path.clone());
+    // Validation saw to it that both are there where TLS is on.
+    let Some((certificate, key)) = files.filter(|_| security.enable_tls) else {
+        return Ok(None);
+    };
+    if config.is_production() {
+        refuse_open_key(&key)?;
+    }
+    Ok(Some(TlsFiles { certificate, key }))
+}
+
+/// In production a private key that others can read is none.
+fn refuse_open_key(key: &Path) -> Result<(), AppError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    // One that can't be examined can't be read either, which the gateway reports.
+    let mode = key.metadata().map_or(0, |about| about.permissions().mode());
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(misconfigured(
+        format!(
+            "others can read the private key {} (mode {:03o})",
+            key.display(),
+            mode & 0o777
+        ),
+        "`chmod 600` it, or get a new key if others have read it",
+    ))
+}
+
+/// Every value with its origin, secrets left out.
+fn configuration(loaded: &Loaded) -> ConfigurationView {
+    let values = loaded.config.to_json();
+    let entry = |entry: &agent_config::OriginEntry| {
+        let pointer = format!("/{}", entry.key.replace('.', "/"));
+        serde_json::json!({
+            "key": entry.key,
+            "value": values.pointer(&pointer),
+            "origin": entry.origin.to_string(),
+        })
+    };
+    ConfigurationView(serde_json::json!({ "values": loaded.origins.iter().map(entry).collect::<Vec<_>>() }))
+}
