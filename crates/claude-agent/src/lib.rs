@@ -34,5 +34,6 @@ pub mod performance {
 /// What a production set-up is made of.
 pub mod production {
     pub use agent_config as config;
+    pub use agent_operations::health;
     pub use agent_security as security;
 }
