@@ -134,6 +134,9 @@ mod tests {
         std::fs::write(&elsewhere, "untouched").unwrap();
         std::os::unix::fs::symlink(&elsewhere, data.path().join(FILE)).unwrap();
         assert!(DataLock::take(data.path()).is_err());
-        assert_eq!(std::fs::metadata(&elsewhere).unwrap().len(), "untouched".len() as u64);
+        assert_eq!(
+            std::fs::metadata(&elsewhere).unwrap().len(),
+            "untouched".len() as u64
+        );
     }
 }
