@@ -20,6 +20,10 @@ use crate::routes::Surface;
 /// A body must bring this much in every `body_read_timeout`, or end: a client that drips bytes would hold its place for ever.
 const MIN_PROGRESS_BYTES: u64 = 4 * 1024;
 
+/// What is set aside on the strength of a declared length: a long prompt is then copied once. Memory that is not written to
+/// takes no room, so that who declares much and sends nothing gains nothing; longer bodies grow as they come.
+const TRUSTED_LENGTH: u64 = 1 << 20;
+
 /// When a client whose body found no room should come again: about what an upload takes.
 const FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -209,18 +213,18 @@ impl RequestBody {
                 return Err(BodyError::NoRoom);
             }
             place.bytes += piece.len();
-            if first.is_empty() {
-                first = piece;
-                continue;
-            }
             if rest.is_empty() {
-                // The declared length, but no more than twice what is there: who announces much has sent nothing yet.
+                if self.is_end_stream() {
+                    // Most bodies come in one piece.
+                    first = piece;
+                    break;
+                }
+                // Copied at once, which lets the connection read the next piece into the same memory.
                 let left = self
                     .size_hint()
                     .lower()
-                    .min(first.len() as u64 + piece.len() as u64);
-                rest.reserve(first.len() + piece.len() + left as usize);
-                rest.extend_from_slice(&first);
+                    .min(TRUSTED_LENGTH.max(piece.len() as u64));
+                rest.reserve(piece.len() + left as usize);
             }
             rest.extend_from_slice(&piece);
         }

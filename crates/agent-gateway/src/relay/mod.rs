@@ -54,7 +54,7 @@ pub(crate) struct Relay {
     messages_from_cache: bool,
 }
 
-/// A request with its body read.
+/// A request with its body read. Boxed where it goes: it passes through several futures, each of which would have room for it.
 struct Call {
     context: Context,
     head: Parts,
@@ -120,7 +120,7 @@ impl Relay {
         let caching = RequestCaching::of(&call.head.headers);
         let key = call.key();
         if !call.fields.stream {
-            return self.whole(call, &key, caching, observe::is_message).await;
+            return Box::pin(self.whole(call, &key, caching, observe::is_message)).await;
         }
         match self.cached.stream(&key, caching).await {
             Ok(answer) => Ok(answer),
@@ -145,11 +145,11 @@ impl Relay {
             return self.send(call, None).await.map_err(Arc::new);
         }
         let (key, caching) = (call.key(), RequestCaching::of(&call.head.headers));
-        self.whole(call, &key, caching, request::is_object).await
+        Box::pin(self.whole(call, &key, caching, request::is_object)).await
     }
 
     async fn models(&self, context: Context, head: Parts, uri: Uri) -> Result<Answer, Arc<RelayError>> {
-        let call = Call {
+        let call = Box::new(Call {
             context,
             head,
             uri,
@@ -157,15 +157,15 @@ impl Relay {
             kind: RequestKind::Models,
             fields: Fields::default(),
             plain: true,
-        };
+        });
         let (key, caching) = (call.key(), RequestCaching::of(&call.head.headers));
-        self.whole(call, &key, caching, request::is_object).await
+        Box::pin(self.whole(call, &key, caching, request::is_object)).await
     }
 
     /// Answers from the cache, or with what the upstream sends, once it is all there.
     async fn whole(
         &self,
-        call: Call,
+        call: Box<Call>,
         key: &CacheKey,
         caching: RequestCaching,
         is_good: fn(&[u8]) -> bool,
@@ -193,7 +193,7 @@ impl Relay {
     /// Passes the upstream's answer on as it comes.
     async fn send(
         &self,
-        call: Call,
+        call: Box<Call>,
         cache: Option<(CacheKey, RequestCaching, CacheStatus)>,
     ) -> Result<Answer, RelayError> {
         let id = call.context.id;
@@ -221,7 +221,7 @@ impl Relay {
     }
 
     /// Sends a request whose body was read, and gives the head of its answer.
-    async fn ask(&self, call: Call) -> Result<(Response<PooledBody>, Observer, Clock), RelayError> {
+    async fn ask(&self, call: Box<Call>) -> Result<(Response<PooledBody>, Observer, Clock), RelayError> {
         let model = call.fields.model.as_deref().unwrap_or_default();
         let operation = Operation::begin(self.meter.as_ref(), call.kind, model);
         let mut observer = Observer::new(operation, Arc::clone(&self.costs));
@@ -281,7 +281,7 @@ impl Call {
         uri: Uri,
         body: RequestBody,
         kind: RequestKind,
-    ) -> Result<Self, RelayError> {
+    ) -> Result<Box<Self>, RelayError> {
         let body = body.whole().await?;
         let coding = head.headers.get(CONTENT_ENCODING);
         let plain = coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
@@ -290,7 +290,7 @@ impl Call {
         } else {
             Fields::default()
         };
-        Ok(Call {
+        Ok(Box::new(Call {
             context,
             head,
             uri,
@@ -298,7 +298,7 @@ impl Call {
             kind,
             fields,
             plain,
-        })
+        }))
     }
 
     fn key(&self) -> CacheKey {

@@ -97,14 +97,15 @@ impl Server {
         let socket = Socket::new(stream, Arc::clone(&watched), caller);
         let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
             let connection = Arc::clone(&connection);
-            async move {
+            // Boxed, because the connection keeps the room for it: an open stream would hold what only its beginning needed.
+            Box::pin(async move {
                 let watched = &connection.watched;
                 let in_flight = watched.request_began();
                 let streams = (request.version() == http::Version::HTTP_2).then(|| watched.has_streams());
                 let pipeline = &connection.server.pipeline;
                 let answer = pipeline.serve(&connection.caller, request, in_flight).await;
                 Ok::<_, Infallible>(answer.map(|body| Taken::new(body, streams)))
-            }
+            })
         });
         let mut serving = pin!(self.protocol.serve_connection(TokioIo::new(socket), service));
         let mut last = None;

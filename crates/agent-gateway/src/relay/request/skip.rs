@@ -1,8 +1,8 @@
-//! Finds the end of a JSON string, many bytes at a time: prompts are mostly long strings.
+//! Finds the end of a JSON string, a block at a time: prompts are mostly long strings, with an escape in each line.
 
 use super::json::Invalid;
 
-/// Bytes looked at together. A block of this size is judged without a branch, which compilers turn into vector instructions.
+/// Bytes looked at together: one bit for each fits a word.
 const BLOCK: usize = 64;
 
 /// What was learned of a string on the way to its end.
@@ -11,7 +11,7 @@ pub(super) struct Skipped {
     pub(super) end: usize,
     /// It has escapes.
     pub(super) escaped: bool,
-    /// It has bytes beyond ASCII.
+    /// It, or what follows it closely, has bytes beyond ASCII.
     pub(super) wide: bool,
 }
 
@@ -19,34 +19,36 @@ pub(super) struct Skipped {
 /// is beyond ASCII is only told of.
 pub(super) fn string(bytes: &[u8], mut at: usize) -> Result<Skipped, Invalid> {
     let (mut escaped, mut wide) = (false, false);
-    // Code and quoted text mean something every few bytes: there, a look at a whole block would mostly be wasted.
-    let mut plain = BLOCK;
-    'stretch: loop {
-        if plain >= BLOCK {
-            while let Some(block) = bytes.get(at..at + BLOCK) {
-                let (special, beyond) = judge(block);
-                wide |= beyond;
-                if special {
-                    break;
+    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
+        let found = look(block);
+        wide |= found.wide;
+        let mut special = found.special;
+        let mut next = at + BLOCK;
+        while special != 0 {
+            let place = at + special.trailing_zeros() as usize;
+            match bytes[place] {
+                b'"' => {
+                    return Ok(Skipped {
+                        end: place,
+                        escaped,
+                        wide,
+                    });
                 }
-                at += BLOCK;
+                b'\\' => {
+                    escaped = true;
+                    let after = escape(bytes, place + 1)?;
+                    if after >= next {
+                        next = after;
+                        break;
+                    }
+                    special &= u64::MAX << (after - at);
+                }
+                _ => return Err(Invalid::Control { at: place }),
             }
         }
-        plain = 0;
-        while let Some(word) = bytes.get(at..at + 8) {
-            let word = word.try_into().map(u64::from_le_bytes).unwrap_or_default();
-            wide |= word & HIGH != 0;
-            let special = special_bytes(word);
-            if special != 0 {
-                at += special.trailing_zeros() as usize / 8;
-                break;
-            }
-            at += 8;
-            plain += 8;
-            if plain >= BLOCK {
-                continue 'stretch;
-            }
-        }
+        at = next;
+    }
+    loop {
         match *bytes.get(at).ok_or(Invalid::Truncated)? {
             b'"' => {
                 return Ok(Skipped {
@@ -68,32 +70,42 @@ pub(super) fn string(bytes: &[u8], mut at: usize) -> Result<Skipped, Invalid> {
     }
 }
 
-/// Whether the block holds a byte that means something, and one beyond ASCII.
-#[inline]
-fn judge(block: &[u8]) -> (bool, bool) {
-    let (mut special, mut all) = (0u8, 0u8);
-    for &byte in block {
-        special |= u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
-        all |= byte;
-    }
-    (special != 0, all >= 0x80)
+/// What is in a block.
+struct Found {
+    /// A bit for each byte that is a quote, a backslash or a control character; the lowest for the first byte.
+    special: u64,
+    /// There are bytes beyond ASCII.
+    wide: bool,
 }
 
-const LOW: u64 = u64::from_le_bytes([0x01; 8]);
-const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-
-/// The high bit of each byte that is a quote, a backslash or a control character. Bytes after the first such one may be
-/// marked wrongly.
+/// No branch and no dependence between bytes, which compilers turn into vector instructions.
 #[inline]
-fn special_bytes(word: u64) -> u64 {
-    let zero = |word: u64| word.wrapping_sub(LOW) & !word;
-    let control = word.wrapping_sub(LOW * 0x20) & !word;
-    let quote = zero(word ^ (LOW * u64::from(b'"')));
-    let backslash = zero(word ^ (LOW * u64::from(b'\\')));
-    (control | quote | backslash) & HIGH
+fn look(block: &[u8; BLOCK]) -> Found {
+    let mut marks = [0u8; BLOCK];
+    let mut all = 0;
+    for (mark, &byte) in marks.iter_mut().zip(block) {
+        *mark = u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
+        all |= byte;
+    }
+    let (words, _) = marks.as_chunks::<8>();
+    let special = words.iter().enumerate().fold(0, |special, (index, word)| {
+        special | gathered(u64::from_le_bytes(*word)) << (8 * index)
+    });
+    Found {
+        special,
+        wide: all >= 0x80,
+    }
+}
+
+/// The lowest bit of each byte, the first byte's lowest: the product moves each to its place in the highest byte, where no two
+/// meet.
+#[inline]
+fn gathered(word: u64) -> u64 {
+    word.wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 /// Passes what follows a backslash.
+#[inline]
 fn escape(bytes: &[u8], at: usize) -> Result<usize, Invalid> {
     match bytes.get(at).ok_or(Invalid::Truncated)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(at + 1),
@@ -106,5 +118,27 @@ fn escape(bytes: &[u8], at: usize) -> Result<usize, Invalid> {
             }
         }
         _ => Err(Invalid::Escape { at }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_tells_each_of_its_bytes() {
+        for byte in 0..=255u8 {
+            for at in 0..BLOCK {
+                let mut block = [b'x'; BLOCK];
+                block[at] = byte;
+                block[(at * 7 + 3) % BLOCK] = b'"';
+                let found = look(&block);
+                for (index, &byte) in block.iter().enumerate() {
+                    let special = byte == b'"' || byte == b'\\' || byte < 0x20;
+                    assert_eq!(found.special >> index & 1 == 1, special, "{byte} at {index}");
+                }
+                assert_eq!(found.wide, !block.is_ascii());
+            }
+        }
     }
 }
