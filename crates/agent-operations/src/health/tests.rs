@@ -134,7 +134,7 @@ async fn a_check_that_blocks_its_thread_is_not_started_twice() {
         ..config()
     };
     let monitor = HealthMonitor::new(Arc::new(MetricsCollector::new()), config);
-    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let (release, blocked) = std::sync::mpsc::sync_channel::<()>(1);
     let blocked = Arc::new(parking_lot::Mutex::new(blocked));
     let started = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&started);
