@@ -104,20 +104,39 @@ fn gathered(word: u64) -> u64 {
     word.wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
+/// The bytes that make an escape of their own. A table, because which one comes next can't be guessed.
+const SIMPLE: [bool; 256] = {
+    let mut simple = [false; 256];
+    let mut index = 0;
+    while index < SIMPLE_ESCAPES.len() {
+        simple[SIMPLE_ESCAPES[index] as usize] = true;
+        index += 1;
+    }
+    simple
+};
+
+const SIMPLE_ESCAPES: &[u8] = b"\"\\/bfnrt";
+
 /// Passes what follows a backslash.
-#[inline]
+#[inline(always)]
 fn escape(bytes: &[u8], at: usize) -> Result<usize, Invalid> {
-    match bytes.get(at).ok_or(Invalid::Truncated)? {
-        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(at + 1),
-        b'u' => {
-            let digits = bytes.get(at + 1..at + 5).ok_or(Invalid::Truncated)?;
-            if digits.iter().all(u8::is_ascii_hexdigit) {
-                Ok(at + 5)
-            } else {
-                Err(Invalid::Escape { at })
-            }
-        }
-        _ => Err(Invalid::Escape { at }),
+    let byte = *bytes.get(at).ok_or(Invalid::Truncated)?;
+    if SIMPLE[usize::from(byte)] {
+        return Ok(at + 1);
+    }
+    long_escape(bytes, at, byte)
+}
+
+#[cold]
+fn long_escape(bytes: &[u8], at: usize, byte: u8) -> Result<usize, Invalid> {
+    if byte != b'u' {
+        return Err(Invalid::Escape { at });
+    }
+    let digits = bytes.get(at + 1..at + 5).ok_or(Invalid::Truncated)?;
+    if digits.iter().all(u8::is_ascii_hexdigit) {
+        Ok(at + 5)
+    } else {
+        Err(Invalid::Escape { at })
     }
 }
 
