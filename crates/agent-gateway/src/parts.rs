@@ -9,6 +9,7 @@ use agent_claude::pricing::PriceTable;
 use agent_config::{Secret, WhenDown};
 use agent_core::session::SessionStore;
 use agent_core::{Agent, RunLimits};
+use agent_operations::health::HealthMonitor;
 use agent_performance::cache::ResponseCache;
 use agent_performance::cleanup::Admission;
 use agent_performance::connection_pool::HttpConnectionPool;
@@ -44,6 +45,8 @@ pub struct GatewayParts {
     pub cache: ResponseCache,
     /// Refuses new work while memory is short.
     pub admission: Admission,
+    /// Looks at what the daemon needs; none where nothing is to be checked. Its owner starts and stops it.
+    pub health: Option<HealthMonitor>,
     /// What models cost.
     pub prices: PriceTable,
     /// What replicas share; none for one that is alone.

@@ -89,6 +89,7 @@ pub(crate) enum ApiTarget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OperationsTarget {
     Live,
+    LiveAlias,
     Ready,
     Health,
     Exposition,
@@ -223,6 +224,12 @@ pub(crate) static ROUTES: &[Route] = &[
     operations(
         Access::Open,
         "/healthz",
+        OperationsTarget::LiveAlias,
+        "Another name of `/livez`.",
+    ),
+    operations(
+        Access::Credential,
+        "/health",
         OperationsTarget::Health,
         "Tells the health of the process and of what it needs.",
     ),

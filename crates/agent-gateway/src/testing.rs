@@ -118,6 +118,7 @@ pub(crate) fn parts(folder: &TempDir, upstream: Url) -> GatewayParts {
         tracker: ResourceTracker::new(),
         cache: ResponseCache::new(1024 * 1024, Duration::from_secs(60)),
         admission: cleanup.admission(),
+        health: None,
         prices: PriceTable::built_in(),
         shared: None,
         configuration: ConfigurationView::default(),

@@ -5,6 +5,7 @@ mod core;
 mod cut;
 mod daemon;
 mod descriptors;
+mod health;
 mod lock;
 mod pace;
 mod performance;

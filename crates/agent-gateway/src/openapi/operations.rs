@@ -1,28 +1,35 @@
 //! The operations endpoints.
 
+use agent_operations::health::HEALTH_MEDIA_TYPE;
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::operation::{Operation, Schemas};
 use crate::operations::types::{Cache, Connections, LogPage, MetricsPage, Resources};
-use crate::operations::{HEALTH_PARAMETERS, LOGS_PARAMETERS, METRICS_PARAMETERS, RESOURCES_PARAMETERS};
+use crate::operations::{LOGS_PARAMETERS, METRICS_PARAMETERS, PROBE_PARAMETERS, RESOURCES_PARAMETERS};
 use crate::routes::OperationsTarget;
 
 const OK: StatusCode = StatusCode::OK;
 
 pub(super) fn describe(target: OperationsTarget, schemas: &mut Schemas) -> Operation {
     match target {
-        OperationsTarget::Live | OperationsTarget::Health => {
+        OperationsTarget::Live | OperationsTarget::LiveAlias => {
             Operation::new("Never depends on anything but the process itself. `/healthz` is another name of `/livez`.")
-                .query(HEALTH_PARAMETERS)
+                .query(PROBE_PARAMETERS)
                 .gives_content(OK, "It lives.", text("text/plain"))
         }
         OperationsTarget::Ready => Operation::new(
             "Ready means: started, not ending, with memory for new work, and with a session store that could be written.",
         )
-        .query(HEALTH_PARAMETERS)
+        .query(PROBE_PARAMETERS)
         .gives_content(OK, "It is ready.", text("text/plain"))
         .gives_content(StatusCode::SERVICE_UNAVAILABLE, "It is not ready.", text("text/plain")),
+        OperationsTarget::Health => Operation::new(
+            "`application/health+json`: `pass` and `warn` are answered with 200, `fail` with 503.",
+        )
+        .gives_content(OK, "It works.", health())
+        .gives_content(StatusCode::SERVICE_UNAVAILABLE, "It does not.", health())
+        .refuses(StatusCode::NOT_FOUND, "Nothing is checked: monitoring.enable_health_checks is off."),
         OperationsTarget::Exposition => Operation::new(
             "Prometheus' text format 0.0.4, or OpenMetrics 1.0 for who names it in `accept`.",
         )
@@ -46,6 +53,18 @@ pub(super) fn describe(target: OperationsTarget, schemas: &mut Schemas) -> Opera
             .query(LOGS_PARAMETERS)
             .gives(OK, "The lines, oldest first.", schemas.written::<LogPage>()),
     }
+}
+
+fn health() -> Value {
+    json!({ HEALTH_MEDIA_TYPE: { "schema": {
+        "type": "object",
+        "required": ["status", "version", "checks"],
+        "properties": {
+            "status": { "enum": ["pass", "warn", "fail"] },
+            "version": { "type": "string" },
+            "checks": { "type": "object", "additionalProperties": { "type": "array", "items": { "type": "object" } } },
+        },
+    } } })
 }
 
 fn text(content_type: &str) -> Value {

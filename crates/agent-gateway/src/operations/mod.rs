@@ -6,10 +6,12 @@ mod figures;
 mod health;
 mod logs;
 mod metrics;
+mod probes;
 pub(crate) mod types;
 
 use std::sync::Arc;
 
+use agent_operations::health::HealthMonitor;
 use agent_performance::cache::ResponseCache;
 use agent_performance::connection_pool::HttpConnectionPool;
 use agent_performance::memory::ResourceTracker;
@@ -24,13 +26,14 @@ use crate::pipeline::{Context, RequestBody};
 use crate::routes::OperationsTarget;
 
 pub(crate) use figures::RESOURCES_PARAMETERS;
-pub(crate) use health::PARAMETERS as HEALTH_PARAMETERS;
 pub use logs::LogBuffer;
 pub(crate) use metrics::PARAMETERS as METRICS_PARAMETERS;
+pub(crate) use probes::PARAMETERS as PROBE_PARAMETERS;
 
 /// Answers the operations endpoints.
 pub(crate) struct Operations {
-    health: health::Health,
+    probes: probes::Probes,
+    health: Option<HealthMonitor>,
     metrics: Option<MetricsCollector>,
     tracker: ResourceTracker,
     cache: ResponseCache,
@@ -79,7 +82,8 @@ pub(crate) static LOGS_PARAMETERS: &[Parameter] = &[
 impl Operations {
     pub(crate) fn new(parts: &GatewayParts) -> Self {
         Self {
-            health: health::Health::new(parts),
+            probes: probes::Probes::new(parts),
+            health: parts.health.clone(),
             metrics: parts.metrics.clone(),
             tracker: parts.tracker.clone(),
             cache: parts.cache.clone(),
@@ -97,8 +101,9 @@ impl Operations {
         request: Request<RequestBody>,
     ) -> Result<Answer, Refusal> {
         match target {
-            OperationsTarget::Live | OperationsTarget::Health => self.health.live(&context, &request),
-            OperationsTarget::Ready => self.health.ready(&context, &request).await,
+            OperationsTarget::Live | OperationsTarget::LiveAlias => self.probes.live(&context, &request),
+            OperationsTarget::Ready => self.probes.ready(&context, &request).await,
+            OperationsTarget::Health => health::report(self.health.as_ref(), &request).await,
             OperationsTarget::Exposition => metrics::exposition(self.metrics.as_ref(), &request).await,
             OperationsTarget::Metrics => metrics::statistics(self.metrics.as_ref(), &request).await,
             OperationsTarget::Resources => self.resources(&request).await,

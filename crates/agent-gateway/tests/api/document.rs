@@ -93,6 +93,8 @@ const ELSEWHERE: &[&str] = &[
     " 401",
     // `without_metrics_it_says_how_to_get_them`.
     "operationsExposition 404",
+    // `claude-agent`'s own tests switch it off.
+    "operationsHealth 404",
     "operationsMetrics 404",
     // Needs many clients at once: `busy`.
     "agentTurnEvents 503",
@@ -105,7 +107,7 @@ const ELSEWHERE: &[&str] = &[
 async fn every_promised_status_is_really_given() {
     let rig = Setup {
         max_turns_in_flight: 1,
-        ..Setup::scenario(WRITES)
+        ..Setup::scenario(&WRITES.repeat(2))
     }
     .start()
     .await;
@@ -134,6 +136,9 @@ async fn every_promised_status_is_really_given() {
     for path in ["/", "/api/hello"] {
         rig.call(Method::HEAD, path, &[], None).await.expect(200);
     }
+    rig.get("/health").await.expect(200);
+    rig.health.fail().await;
+    rig.get("/health").await.expect(503);
     let blocker = rig.front.block_readiness("a test");
     rig.get("/readyz").await.expect(503);
     drop(blocker);
@@ -239,9 +244,6 @@ async fn turns(rig: &Rig, session: &str, nowhere: &str) {
     rig.post("/api/v1/approvals/x", &json!({ "decision": "deny" }))
         .await
         .expect(404);
-    rig.call(Method::POST, &format!("{turn}/cancel"), &[], None)
-        .await
-        .expect(202);
     let last = rig.ended(turn).await["last_event"].to_string();
     rig.call(Method::POST, &format!("{turn}/cancel"), &[], None)
         .await
@@ -267,6 +269,13 @@ async fn turns(rig: &Rig, session: &str, nowhere: &str) {
         .await
         .expect(404);
     rig.post(&format!("{nowhere}/turns"), &prompt).await.expect(404);
+    // Waits for its approval, so that it is still there to be cancelled.
+    let waits = rig.turn(&full, "write a file").await;
+    rig.approval().await;
+    rig.call(Method::POST, &format!("{waits}/cancel"), &[], None)
+        .await
+        .expect(202);
+    rig.ended(&waits).await;
     let streamed = rig
         .stream(Method::POST, &path, &[], Some(prompt.to_string()))
         .await;

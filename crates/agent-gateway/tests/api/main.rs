@@ -10,6 +10,7 @@
 mod approvals;
 mod busy;
 mod document;
+mod health_switch;
 mod operations;
 mod promised;
 mod rig;

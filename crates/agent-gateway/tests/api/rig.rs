@@ -37,6 +37,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use crate::health_switch::HealthSwitch;
 use crate::promised;
 
 /// A hang of the code under test ends the test, not the patience of its reader.
@@ -58,6 +59,7 @@ pub(crate) struct Rig {
     pub(crate) document: Value,
     pub(crate) address: std::net::SocketAddr,
     pub(crate) token: String,
+    pub(crate) health: HealthSwitch,
     serving: Option<JoinHandle<DrainReport>>,
     seen: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -139,6 +141,7 @@ impl Setup {
         credentials.add("owner", &token).unwrap();
         let connections = Arc::new(HttpConnectionPool::new(ConnectionPoolConfig::default()));
         let pool = Arc::new(MemoryPool::new());
+        let health = HealthSwitch::new().await;
         let parts = GatewayParts {
             settings: self.settings(),
             credentials,
@@ -164,6 +167,7 @@ impl Setup {
             tracker: tracker.clone(),
             cache: ResponseCache::new(1 << 20, Duration::from_secs(60)),
             admission: ResourceCleanupManager::new(pool, Arc::new(metrics.clone())).admission(),
+            health: Some(health.monitor.clone()),
             prices: PriceTable::built_in(),
             shared: None,
             configuration: ConfigurationView(serde_json::json!({ "server": { "listen": "127.0.0.1:0" } })),
@@ -187,6 +191,7 @@ impl Setup {
             tracker,
             logs,
             address,
+            health,
         };
         rig.document = rig.get("/api/v1/openapi.json").await.expect(200).json();
         rig

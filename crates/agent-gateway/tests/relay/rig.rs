@@ -112,6 +112,7 @@ impl Rig {
             tracker,
             cache: ResponseCache::with_limits(CacheLimits::default()),
             admission: manager.admission(),
+            health: None,
             prices: PriceTable::built_in(),
             shared: None,
             configuration: ConfigurationView::default(),

@@ -8,15 +8,8 @@ use super::status::{CheckResult, CheckStatus, HealthState, HealthStatus};
 /// The media type of [`health_json`].
 pub const HEALTH_MEDIA_TYPE: &str = "application/health+json";
 
-/// Whose health it is.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// The service, as its operator knows it; the id of the deployment.
-    pub service_id: String,
-}
-
-/// The document, and whether it is to be answered with 200 (pass and warn) or 503 (fail).
-pub fn health_json(status: &HealthStatus, identity: &Identity) -> (Value, bool) {
+/// The document of the service that its operator knows by `service_id`, and whether it is to be answered with 200 (pass and warn) or 503 (fail).
+pub fn health_json(status: &HealthStatus, service_id: &str) -> (Value, bool) {
     let word = match status.status {
         HealthState::Healthy => CheckStatus::Pass,
         HealthState::Degraded => CheckStatus::Warn,
@@ -35,7 +28,7 @@ pub fn health_json(status: &HealthStatus, identity: &Identity) -> (Value, bool) 
         "status": word.as_str(),
         "version": status.version,
         "releaseId": status.build_hash,
-        "serviceId": identity.service_id,
+        "serviceId": service_id,
         "notes": notes,
         "checks": checks,
     });
@@ -45,21 +38,12 @@ pub fn health_json(status: &HealthStatus, identity: &Identity) -> (Value, bool) 
 fn check(name: &str, result: &CheckResult, status: &HealthStatus) -> (String, Value) {
     let mut item = Map::new();
     item.insert("componentType".to_owned(), json!("component"));
-    let measurement = match &result.observed {
-        Some(observed) => {
-            item.insert("observedValue".to_owned(), json!(observed.value));
-            item.insert("observedUnit".to_owned(), json!(observed.unit));
-            observed.measurement.clone()
-        }
-        None => "responseTime".to_owned(),
+    let (measurement, value, unit) = match &result.observed {
+        Some(observed) => (&*observed.measurement, observed.value, &*observed.unit),
+        None => ("responseTime", result.duration.as_secs_f64() * 1e3, "ms"),
     };
-    if result.observed.is_none() {
-        item.insert(
-            "observedValue".to_owned(),
-            json!(result.duration.as_secs_f64() * 1e3),
-        );
-        item.insert("observedUnit".to_owned(), json!("ms"));
-    }
+    item.insert("observedValue".to_owned(), json!(value));
+    item.insert("observedUnit".to_owned(), json!(unit));
     item.insert("status".to_owned(), json!(result.status.as_str()));
     let time = status.timestamp.to_rfc3339_opts(SecondsFormat::Millis, true);
     item.insert("time".to_owned(), json!(time));

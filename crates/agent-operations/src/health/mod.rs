@@ -18,6 +18,6 @@ mod tests;
 
 pub use check::HealthCheck;
 pub use config::HealthConfig;
-pub use json::{HEALTH_MEDIA_TYPE, Identity, health_json};
+pub use json::{HEALTH_MEDIA_TYPE, health_json};
 pub use monitor::{HealthMonitor, MAX_CHECKS, RegisterError};
 pub use status::{CheckResult, CheckStatus, HealthState, HealthStatus, Observed, Transition};

@@ -217,10 +217,7 @@ async fn the_document_has_the_shape_that_monitors_read() {
         .register_check(always("store", CheckResult::pass("fine")))
         .await
         .unwrap();
-    let identity = Identity {
-        service_id: "here".to_owned(),
-    };
-    let (document, is_ok) = health_json(&monitor.check_now().await, &identity);
+    let (document, is_ok) = health_json(&monitor.check_now().await, "here");
     assert!(is_ok);
     assert_eq!(document["status"], "warn");
     assert_eq!(document["serviceId"], "here");
@@ -241,7 +238,7 @@ async fn the_document_has_the_shape_that_monitors_read() {
         .register_check(always("api", CheckResult::fail("down")))
         .await
         .unwrap();
-    let (document, is_ok) = health_json(&failing.check_now().await, &identity);
+    let (document, is_ok) = health_json(&failing.check_now().await, "here");
     assert!(!is_ok);
     assert_eq!(document["status"], "fail");
 }

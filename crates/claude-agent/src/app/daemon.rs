@@ -10,6 +10,7 @@ use agent_gateway::{
     BindError, ConfigurationView, Gateway, GatewayLimits, GatewayParts, GatewaySettings, Sharing, TlsFiles,
     Upstream, UpstreamTimeouts,
 };
+use agent_operations::health::HealthMonitor;
 use agent_performance::lifecycle::Lifecycle;
 use agent_performance::metrics::MetricsCollector;
 use agent_security::redact::Redactor;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::core::Core;
 use super::lock::DataLock;
 use super::pace::Pace;
-use super::{AppError, Presence, cut, descriptors, misconfigured, unavailable};
+use super::{AppError, Presence, cut, descriptors, health, misconfigured, unavailable};
 
 /// The file with the token, in the data folder.
 const TOKEN_FILE: &str = "token";
@@ -60,6 +61,7 @@ pub struct Daemon {
     gateway: Gateway,
     /// Ends before the core does: first nobody comes in any more, then what they started ends.
     front: Lifecycle,
+    health: Option<HealthMonitor>,
     doors: Doors,
     _lock: DataLock,
 }
@@ -88,7 +90,8 @@ impl Daemon {
             )
         })?;
         let front = Lifecycle::new();
-        let gateway = Gateway::bind(parts(loaded, &core, &front, &kept, logs)?).await?;
+        let health = health::monitor(loaded, &core, &front).await?;
+        let gateway = Gateway::bind(parts(loaded, &core, &front, &kept, logs, health.clone())?).await?;
         let addresses = gateway.addresses();
         let doors = Doors {
             address: addresses.tcp,
@@ -101,6 +104,7 @@ impl Daemon {
             core,
             gateway,
             front,
+            health,
             doors,
             _lock: lock,
         })
@@ -128,6 +132,9 @@ impl Daemon {
     /// The store could not be closed; what was acknowledged is safe all the same.
     pub async fn serve(self) -> Result<(), AppError> {
         let publishing = self.core.performance.busy();
+        if let Some(health) = &self.health {
+            health.start_monitoring().await;
+        }
         let report = self.gateway.serve().await;
         tracing::info!(?report, "stopped serving");
         let tasks = self.front.shutdown(FRONT_DEADLINE).await;
@@ -164,6 +171,7 @@ fn parts(
     front: &Lifecycle,
     kept: &Kept,
     logs: LogBuffer,
+    health: Option<HealthMonitor>,
 ) -> Result<GatewayParts, AppError> {
     let config = &loaded.config;
     let mut credentials = Credentials::none();
@@ -193,6 +201,7 @@ fn parts(
         tracker: performance.tracker().clone(),
         cache: performance.cache().clone(),
         admission: performance.admission(),
+        health,
         prices: core.prices.clone(),
         shared: performance.shared().map(|store| Sharing {
             store: store.clone(),

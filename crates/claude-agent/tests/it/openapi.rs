@@ -84,8 +84,8 @@ fn the_server_keeps_what_the_document_promises() {
             EXAMPLES,
             "--max-time",
             TIME,
-            "--seed",
-            "1",
+            // What fails once fails each time, here and elsewhere.
+            "--generation-deterministic",
             "--no-shrink",
             "--workers",
             "1",

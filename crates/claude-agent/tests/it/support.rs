@@ -91,8 +91,13 @@ pub(crate) struct Simulator {
 
 impl Simulator {
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_on("127.0.0.1:0", arguments)
+    }
+
+    /// On this address instead of a free port.
+    pub(crate) fn start_on(address: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_claude-agent"))
-            .args(["simulate", "--quiet", "--listen", "127.0.0.1:0"])
+            .args(["simulate", "--quiet", "--listen", address])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

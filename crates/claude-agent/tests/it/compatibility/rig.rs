@@ -138,6 +138,8 @@ fn serve(machine: &Machine, upstream: &str, settings: &[(&str, &str)]) -> (Child
         .env("ANTHROPIC_BASE_URL", upstream)
         .env("ANTHROPIC_API_KEY", UPSTREAM_KEY)
         .env("CLAUDE_AGENT__SERVER__LISTEN", "127.0.0.1:0")
+        // Its questions to the API would stand among those of the clients.
+        .env("CLAUDE_AGENT__MONITORING__ENABLE_HEALTH_CHECKS", "false")
         .env("CLAUDE_AGENT__SECURITY__RATE_LIMIT_REQUESTS_PER_MINUTE", "0")
         .envs(settings.iter().copied());
     // Its warnings are many here, on purpose.

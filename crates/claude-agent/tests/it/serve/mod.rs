@@ -1,6 +1,7 @@
 //! `claude-agent serve`: the daemon as its clients and its operator meet it.
 
 mod ends;
+mod health;
 mod observed;
 mod replicas;
 mod signing;
@@ -140,6 +141,8 @@ fn command(machine: &Machine, simulator: &Simulator, variables: &[(&str, &str)])
 /// The same on another address.
 fn command_on(listen: &str, machine: &Machine, simulator: &Simulator, variables: &[(&str, &str)]) -> Command {
     let mut command = machine.against(simulator, &["serve", "--listen", listen]);
+    // Its questions to the API would stand among those that tests count; `health` switches it on.
+    command.env("CLAUDE_AGENT__MONITORING__ENABLE_HEALTH_CHECKS", "false");
     for (name, value) in variables {
         command.env(format!("CLAUDE_AGENT__{name}"), value);
     }
