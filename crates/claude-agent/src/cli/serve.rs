@@ -29,7 +29,7 @@ pub(super) async fn execute(
             tracing::warn!(%error);
         }
     }
-    announce(daemon.doors(), &loaded.config, quiet)?;
+    announce(daemon.doors(), &loaded, quiet)?;
     let stop = daemon.stopper();
     let serving = daemon.serve();
     tokio::pin!(serving);
@@ -47,7 +47,8 @@ pub(super) async fn execute(
 }
 
 /// Says where it listens, how a client gets in, and what is off. The token itself is not for terminals and their logs.
-fn announce(doors: &Doors, config: &ProductionConfig, quiet: bool) -> Result<(), Failure> {
+fn announce(doors: &Doors, loaded: &Loaded, quiet: bool) -> Result<(), Failure> {
+    let config = &loaded.config;
     let url = base_url(doors.address, config);
     output::line(&format!("listening on {url}"))?;
     if quiet {
@@ -62,7 +63,12 @@ fn announce(doors: &Doors, config: &ProductionConfig, quiet: bool) -> Result<(),
     let token = doors.token_file.display().to_string();
     let made = if doors.is_token_new { ", made just now" } else { "" };
     row("token", &format!("{token} (yours alone{made})"));
-    row("forwards", &format!("/v1/* to {}", config.api.base_url));
+    // A refusal by the upstream would look like one of ours.
+    let key = match loaded.api_key {
+        Some(_) => "",
+        None => ", without a key",
+    };
+    row("forwards", &format!("/v1/* to {}{key}", config.api.base_url));
     row("off", &off(config).join(", "));
     output::note(&format!(
         "Any client of the Messages API works with\n  {bold}export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=\"$(cat {})\"{reset}",

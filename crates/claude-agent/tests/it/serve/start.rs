@@ -235,3 +235,19 @@ fn the_folder_it_is_started_in_configures_nothing() {
     let shown = daemon.get("/api/v1/config").expect(200).text();
     assert!(!shown.contains(".claude-agent/config.toml"), "{shown}");
 }
+
+#[test]
+fn a_start_without_a_key_says_that_it_forwards_none() {
+    let (machine, simulator) = (Machine::new(), Simulator::start(&[]));
+    for (key, says) in [(Some("a-key"), false), (None, true)] {
+        let mut command = super::command(&machine, &simulator, &[]);
+        match key {
+            Some(key) => command.env("ANTHROPIC_API_KEY", key),
+            None => command.env_remove("ANTHROPIC_API_KEY"),
+        };
+        let daemon = Daemon::start_command(&machine, command);
+        daemon.signal("TERM");
+        let told = stderr(&daemon.output());
+        assert_eq!(told.contains("without a key"), says, "{told}");
+    }
+}
