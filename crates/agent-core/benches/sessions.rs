@@ -46,7 +46,7 @@ fn turn(n: usize) -> Vec<NewMessage> {
 
 async fn fill(store: &SessionStore, turns: usize) -> SessionId {
     let new = NewSession {
-        workspace: "/work".into(),
+        workspace: "/repo".into(),
         model: "m".into(),
         title: None,
     };

@@ -35,6 +35,17 @@ pub(crate) const TOKEN: &str = "token-of-the-tests-0123456789";
 /// A hang of the code under test ends the test, not the patience of its reader.
 pub(crate) const TOO_LONG: Duration = Duration::from_secs(60);
 
+/// Short enough to wait for, long enough for a machine with much to do.
+pub(crate) const SHORT: Duration = Duration::from_millis(400);
+
+/// Gives up on every slow client after [`SHORT`].
+pub(crate) fn make_impatient(limits: &mut GatewayLimits) {
+    limits.header_read_timeout = SHORT;
+    limits.body_read_timeout = SHORT;
+    limits.keep_alive_timeout = SHORT;
+    limits.write_timeout = SHORT;
+}
+
 /// A gateway that serves, and what it stands on.
 pub(crate) struct Running {
     pub(crate) addresses: Addresses,

@@ -317,7 +317,7 @@ fn only_what_somebody_chose_is_called_unused() {
 
 #[test]
 fn standard_places() {
-    let sources = Sources::standard(home(), Some("/work".as_ref()));
+    let sources = Sources::standard(home(), Some("/repo".as_ref()));
     if cfg!(target_os = "linux") {
         assert_eq!(
             sources.system_file.unwrap(),
@@ -331,7 +331,7 @@ fn standard_places() {
     }
     assert_eq!(
         sources.project_file.unwrap(),
-        PathBuf::from("/work/.claude-agent/config.toml")
+        PathBuf::from("/repo/.claude-agent/config.toml")
     );
 }
 

@@ -33,7 +33,7 @@ impl TempStore {
 
 pub(crate) fn new_session(title: &str) -> NewSession {
     NewSession {
-        workspace: "/work/space".into(),
+        workspace: "/repo/space".into(),
         model: "some-model".into(),
         title: Some(title.into()),
     }

@@ -296,11 +296,7 @@ async fn all_connections_busy_is_overload() {
         },
     )
     .await;
-    let mut first = wire::connect(rig.address).await;
-    first
-        .write_all(&request("POST", "/v1/messages", &rig.head(), WHOLE.as_bytes()))
-        .await
-        .unwrap();
+    let _first = rig.asked(WHOLE).await;
     while upstream.seen.count() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -25,6 +25,9 @@ use agent_security::permission::{DeniedPaths, Policy};
 use agent_security::redact::Redactor;
 use agent_security::token::{Credentials, Token};
 
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
 use super::wire::{self, Reply};
 
 pub(crate) const KEY: &str = "sk-upstream-key";
@@ -152,6 +155,14 @@ impl Rig {
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
         wire::exchange(self.address, &wire::request("GET", path, &self.head(), b"")).await
+    }
+
+    /// A connection on which a message was asked for, its answer still to be read.
+    pub(crate) async fn asked(&self, body: &str) -> TcpStream {
+        let mut stream = wire::connect(self.address).await;
+        let request = wire::request("POST", "/v1/messages", &self.head(), body.as_bytes());
+        stream.write_all(&request).await.unwrap();
+        stream
     }
 
     /// Streams a message.

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 
 use super::rig::{Rig, STREAM, WHOLE};
 use super::upstream::{
     DELTA, END, MESSAGE_DELTA, MESSAGE_START, MESSAGE_STOP, PING, STREAM_HEAD, Step, Upstream, chunk, send,
     whole_stream,
 };
-use super::wire::{self, TOO_LONG, find, request};
+use super::wire::{TOO_LONG, find};
 
 #[tokio::test]
 async fn a_stream_passes_byte_for_byte_and_is_counted() {
@@ -79,11 +79,7 @@ async fn each_event_comes_when_it_is_sent() {
     ])
     .await;
     let rig = Rig::before(&upstream.url()).await;
-    let mut stream = wire::connect(rig.address).await;
-    stream
-        .write_all(&request("POST", "/v1/messages", &rig.head(), STREAM.as_bytes()))
-        .await
-        .unwrap();
+    let mut stream = rig.asked(STREAM).await;
     let (mut bytes, mut events) = (Vec::new(), 0);
     let begun = std::time::Instant::now();
     for (event, latest) in [("message_start\n", 1), ("ping\n", 2)] {
@@ -125,11 +121,7 @@ async fn a_client_that_leaves_ends_the_upstreams_request() {
     ] {
         let upstream = Upstream::saying(steps).await;
         let rig = Rig::before(&upstream.url()).await;
-        let mut stream = wire::connect(rig.address).await;
-        stream
-            .write_all(&request("POST", "/v1/messages", &rig.head(), body.as_bytes()))
-            .await
-            .unwrap();
+        let stream = rig.asked(body).await;
         while upstream.seen.count() == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -153,11 +145,7 @@ async fn a_cut_stream_still_costs_what_its_start_said() {
     ])
     .await;
     let rig = Rig::before(&upstream.url()).await;
-    let mut stream = wire::connect(rig.address).await;
-    stream
-        .write_all(&request("POST", "/v1/messages", &rig.head(), STREAM.as_bytes()))
-        .await
-        .unwrap();
+    let mut stream = rig.asked(STREAM).await;
     let mut bytes = Vec::new();
     while find(&bytes, b"text_delta").is_none() {
         stream.read_buf(&mut bytes).await.unwrap();
@@ -179,11 +167,7 @@ async fn a_client_that_reads_nothing_holds_a_bounded_part() {
     let event = [format!("{:x}\r\n", flood.len()).as_bytes(), &flood, b"\r\n"].concat();
     let upstream = Upstream::saying(vec![send(STREAM_HEAD), Step::Flood(event)]).await;
     let rig = Rig::before(&upstream.url()).await;
-    let mut stream = wire::connect(rig.address).await;
-    stream
-        .write_all(&request("POST", "/v1/messages", &rig.head(), STREAM.as_bytes()))
-        .await
-        .unwrap();
+    let _stream = rig.asked(STREAM).await;
     let mut before = 0;
     loop {
         tokio::time::sleep(Duration::from_millis(300)).await;

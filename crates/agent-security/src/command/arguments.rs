@@ -67,8 +67,8 @@ mod tests {
             "./a",
             "a/..b",
             "HEAD~1..main",
-            "/work/app/x",
-            "/work/app",
+            "/repo/app/x",
+            "/repo/app",
             "./...",
             "-",
             ":/x",
@@ -82,8 +82,8 @@ mod tests {
             "a\\..\\b",
             "/",
             "/etc/passwd",
-            "/work/app-evil",
-            "/work/app/../x",
+            "/repo/app-evil",
+            "/repo/app/../x",
             "C:/x",
             "\\\\server",
             "--file=/etc/passwd",
@@ -92,14 +92,14 @@ mod tests {
             "-f../x",
             "of=/dev/sda",
         ];
-        let root = Some(Path::new("/work/app"));
+        let root = Some(Path::new("/repo/app"));
         for word in inside {
             assert_eq!(leaves_workspace(word, root), None, "{word:?}");
         }
         for word in outside {
             assert!(leaves_workspace(word, root).is_some(), "{word:?}");
         }
-        assert!(leaves_workspace("/work/app/x", None).is_some());
+        assert!(leaves_workspace("/repo/app/x", None).is_some());
     }
 
     #[test]

@@ -17,7 +17,7 @@ fn corpus() -> impl Iterator<Item = &'static Shape> {
 
 #[test]
 fn no_published_bypass_is_ever_known() {
-    let rules = CommandRules::default().with_workspace(PathBuf::from("/work/app"));
+    let rules = CommandRules::default().with_workspace(PathBuf::from("/repo/app"));
     let mut judged = 0;
     for (about, commands) in corpus() {
         for cmd in *commands {
@@ -34,7 +34,7 @@ fn no_published_bypass_is_ever_known() {
 
 #[test]
 fn a_bypass_is_not_known_beside_known_commands_either() {
-    let rules = CommandRules::default().with_workspace(PathBuf::from("/work/app"));
+    let rules = CommandRules::default().with_workspace(PathBuf::from("/repo/app"));
     for cmd in corpus().flat_map(|(_, commands)| *commands) {
         for around in [
             format!("ls && {cmd}"),

@@ -11,13 +11,13 @@ fn rules() -> CommandRules {
         &owned(&["git push", "make test all"]),
     )
     .expect("good rules")
-    .with_workspace(PathBuf::from("/work/app"))
+    .with_workspace(PathBuf::from("/repo/app"))
 }
 
 const READ_ONLY: &[&str] = &[
     "ls",
     "ls -la src",
-    "ls -l --sort=size /work/app/src",
+    "ls -l --sort=size /repo/app/src",
     "cat README.md",
     "cat -n 'a file.txt'",
     "head -20 a b",
@@ -94,8 +94,8 @@ const UNKNOWN: &[&str] = &[
     "ls ..",
     "cat ../secret",
     "cat src/../../secret",
-    "cat /work/app-evil/x",
-    "cat /work/app/../x",
+    "cat /repo/app-evil/x",
+    "cat /repo/app/../x",
     "ls --unknown",
     "ls -lZ",
     "ls -l=x",

@@ -222,7 +222,7 @@ mod tests {
     use crate::path::check_relative;
 
     fn is_control(path: &str) -> bool {
-        let rel = check_relative(Path::new("/work"), path).expect("a path inside");
+        let rel = check_relative(Path::new("/repo"), path).expect("a path inside");
         control_file(&rel).is_some()
     }
 

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn check(requested: &str) -> Result<String, PathDenied> {
-    check_relative(Path::new("/work/app"), requested).map(|rel| rel.as_str().to_owned())
+    check_relative(Path::new("/repo/app"), requested).map(|rel| rel.as_str().to_owned())
 }
 
 #[test]
@@ -17,10 +17,10 @@ fn paths_inside_are_resolved() {
         ("src/..", "."),
         ("a/b/../../c/.", "c"),
         ("src/", "src"),
-        ("/work/app", "."),
-        ("/work/app/", "."),
-        ("//work//./app/src", "src"),
-        ("/work/app/a/../b", "b"),
+        ("/repo/app", "."),
+        ("/repo/app/", "."),
+        ("//repo//./app/src", "src"),
+        ("/repo/app/a/../b", "b"),
         ("..foo/bar..", "..foo/bar.."),
         (".hidden", ".hidden"),
         ("./~lock", "~lock"),
@@ -43,15 +43,15 @@ fn paths_outside_are_refused_with_a_way_out() {
         ("..", "climbs out"),
         ("../x", "climbs out"),
         ("a/../../app/x", "climbs out"),
-        ("/work/app/../app/x", "climbs out"),
-        ("/work/app/../../etc/passwd", "climbs out"),
+        ("/repo/app/../app/x", "climbs out"),
+        ("/repo/app/../../etc/passwd", "climbs out"),
         ("/", "outside the workspace"),
         ("/etc/passwd", "outside the workspace"),
-        ("/work/app-evil/x", "outside the workspace"),
-        ("/work/ap", "outside the workspace"),
-        ("/work", "outside the workspace"),
+        ("/repo/app-evil/x", "outside the workspace"),
+        ("/repo/ap", "outside the workspace"),
+        ("/repo", "outside the workspace"),
         ("/Work/app/x", "outside the workspace"),
-        ("/etc/../work/app/x", "outside the workspace"),
+        ("/etc/../repo/app/x", "outside the workspace"),
         ("~", "shell expands"),
         ("~/x", "shell expands"),
         ("~root/x", "shell expands"),
@@ -92,12 +92,12 @@ fn the_root_itself_may_be_odd() {
         Ok("etc/x".to_owned())
     );
     assert!(
-        check_relative(Path::new("work"), "/work/x").is_err(),
+        check_relative(Path::new("repo"), "/repo/x").is_err(),
         "a relative root holds no absolute path"
     );
     assert!(check_relative(Path::new(""), "/x").is_err());
-    assert!(check_relative(Path::new("/work/../etc"), "/etc/x").is_err());
-    assert!(check_relative(Path::new("/work/../etc"), "/work/../etc/x").is_err());
+    assert!(check_relative(Path::new("/repo/../etc"), "/etc/x").is_err());
+    assert!(check_relative(Path::new("/repo/../etc"), "/repo/../etc/x").is_err());
 }
 
 #[test]
@@ -132,8 +132,8 @@ fn hostile() -> impl Strategy<Value = String> {
         Just("/".to_owned()),
         Just("..".to_owned()),
         Just(".".to_owned()),
-        Just("/work/app".to_owned()),
-        Just("/work/app-evil".to_owned()),
+        Just("/repo/app".to_owned()),
+        Just("/repo/app-evil".to_owned()),
         Just("\\".to_owned()),
         Just("~".to_owned()),
         Just("\u{2215}".to_owned()),
@@ -149,7 +149,7 @@ fn hostile() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn what_is_accepted_is_inside(requested in prop_oneof![hostile(), ".{0,40}"]) {
-        let root = Path::new("/work/app");
+        let root = Path::new("/repo/app");
         if let Ok(rel) = check_relative(root, &requested) {
             for name in rel.components() {
                 prop_assert!(!name.is_empty() && name != ".." && name != ".");
@@ -167,9 +167,9 @@ proptest! {
 
     #[test]
     fn an_absolute_request_means_the_same_as_a_relative_one(names in proptest::collection::vec("[a-z]{1,4}|\\.\\.", 0..6)) {
-        let root = Path::new("/work/app");
+        let root = Path::new("/repo/app");
         let relative = format!("./{}", names.join("/"));
-        let absolute = format!("/work/app/{}", names.join("/"));
+        let absolute = format!("/repo/app/{}", names.join("/"));
         prop_assert_eq!(check_relative(root, &relative).ok(), check_relative(root, &absolute).ok());
     }
 }

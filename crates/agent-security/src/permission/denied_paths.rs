@@ -154,7 +154,7 @@ mod tests {
             (".", false),
         ];
         for (path, expected) in cases {
-            let rel = check_relative(Path::new("/work"), path).expect("a path inside");
+            let rel = check_relative(Path::new("/repo"), path).expect("a path inside");
             assert_eq!(paths.pattern_for(&rel).is_some(), expected, "{path:?}");
         }
     }
@@ -162,12 +162,12 @@ mod tests {
     #[test]
     fn commands_are_searched_for_denied_paths() {
         let paths = denied(&[".env"]).expect("good patterns");
-        let root = Some(Path::new("/work"));
+        let root = Some(Path::new("/repo"));
         for cmd in [
             "cat .env",
             "cat ./a/../.env",
             "cat '.env'",
-            "cat /work/.env",
+            "cat /repo/.env",
             "git show HEAD:.env",
             "x --file=.env",
             "x -f.env",
@@ -178,7 +178,7 @@ mod tests {
         ] {
             assert!(paths.named_in(cmd, root).is_some(), "{cmd:?}");
         }
-        assert!(paths.named_in("cat /work/.env", None).is_some());
+        assert!(paths.named_in("cat /repo/.env", None).is_some());
         for cmd in ["cat .env.example", "grep env .", ""] {
             assert_eq!(paths.named_in(cmd, root), None, "{cmd:?}");
         }

@@ -12,7 +12,7 @@ const LEVELS: [WhitelistLevel; 4] = [Disabled, Warn, Enforce, Strict];
 fn policy(mode: PermissionMode, level: WhitelistLevel, interactive: bool) -> Policy {
     let rules = CommandRules::new(&["make test".to_owned()], &["git push".to_owned()])
         .expect("good rules")
-        .with_workspace(PathBuf::from("/work"));
+        .with_workspace(PathBuf::from("/repo"));
     let denied_paths = DeniedPaths::new(&["secrets".to_owned()]).expect("good patterns");
     Policy {
         mode,
@@ -24,7 +24,7 @@ fn policy(mode: PermissionMode, level: WhitelistLevel, interactive: bool) -> Pol
 }
 
 fn path(text: &str) -> RelPath {
-    check_relative(Path::new("/work"), text).expect("a path inside")
+    check_relative(Path::new("/repo"), text).expect("a path inside")
 }
 
 /// A verdict without its words: `+` allow, `w` allow with a warning, `?` ask, `-` deny.

@@ -5,20 +5,10 @@ use std::time::{Duration, Instant};
 use super::assert_refusal;
 use super::wire::Client;
 use crate::routes::Surface;
-use crate::testing::{Running, TOKEN, TOO_LONG};
-
-/// Short enough for a test, long enough for a machine with much to do.
-const SHORT: Duration = Duration::from_millis(400);
+use crate::testing::{Running, SHORT, TOKEN, TOO_LONG, make_impatient};
 
 async fn impatient() -> Running {
-    Running::with(|parts| {
-        let limits = &mut parts.settings.limits;
-        limits.header_read_timeout = SHORT;
-        limits.body_read_timeout = SHORT;
-        limits.keep_alive_timeout = SHORT;
-        limits.write_timeout = SHORT;
-    })
-    .await
+    Running::with(|parts| make_impatient(&mut parts.settings.limits)).await
 }
 
 fn post(lines: &str) -> String {

@@ -1,16 +1,11 @@
 //! Every row of the table meets clients that stop in the middle, and the process stays as small as it was.
 
-use std::time::Duration;
-
 use tokio::task::JoinSet;
 
 use super::wire::Client;
 use super::{assert_refusal, path_of};
 use crate::routes::{ROUTES, Route, Surface};
-use crate::testing::{Running, TOKEN};
-
-/// Short enough for a test, long enough for a machine with much to do.
-const SHORT: Duration = Duration::from_millis(400);
+use crate::testing::{Running, TOKEN, make_impatient};
 
 /// What the process may grow by while all routes are walked: other tests may run in it at the same time.
 const MAX_GROWTH: usize = 64 << 20;
@@ -37,10 +32,7 @@ const STOPS: [Stop; 5] = [
 async fn impatient() -> Running {
     Running::with(|parts| {
         let limits = &mut parts.settings.limits;
-        limits.header_read_timeout = SHORT;
-        limits.body_read_timeout = SHORT;
-        limits.keep_alive_timeout = SHORT;
-        limits.write_timeout = SHORT;
+        make_impatient(limits);
         limits.max_concurrent_requests = ROUTES.len() * STOPS.len();
     })
     .await
