@@ -353,6 +353,8 @@ impl Turn<'_> {
             control: self.control,
             emitter: self.emitter,
             instruments: &self.parts.instruments,
+            audit: &self.parts.audit,
+            session: self.conversation.id().to_string(),
             max_parallel: self.parts.settings.max_parallel_tools,
             window: self.parts.settings.context_window(),
         }
