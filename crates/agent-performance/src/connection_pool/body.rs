@@ -71,8 +71,9 @@ impl Body for PooledBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let frame = match &mut self.source {
-            Source::Fed(body) => ready!(Pin::new(body).poll_frame(cx))
-                .map(|frame| frame.map_err(AnswerError::Shared)),
+            Source::Fed(body) => {
+                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(AnswerError::Shared))
+            }
             Source::Driving(body) => ready!(body.poll_data(cx)).map(|data| data.map(Frame::data)),
         };
         // After the connection went home: who waits for the place finds it there.

@@ -116,9 +116,13 @@ impl Direct {
             return Poll::Ready(Err(self.cut.take().unwrap_or(AnswerError::Closed)));
         }
         loop {
-            let Direct { io, incoming, ready, .. } = self;
+            let Direct {
+                io, incoming, ready, ..
+            } = self;
             let head = ready!(poll_read(io, cx, |bytes| {
-                let Some((head, at)) = incoming.head(bytes)? else { return Ok(None) };
+                let Some((head, at)) = incoming.head(bytes)? else {
+                    return Ok(None);
+                };
                 let kept = incoming.body(&mut bytes[at..]);
                 *ready = Bytes::copy_from_slice(&bytes[at..at + kept]);
                 Ok(Some(head))
@@ -146,7 +150,9 @@ impl Direct {
             if let Some(malformed) = self.incoming.failed() {
                 return Poll::Ready(Some(Err(AnswerError::Malformed(malformed))));
             }
-            let Direct { io, incoming, ready, .. } = self;
+            let Direct {
+                io, incoming, ready, ..
+            } = self;
             let read = ready!(poll_read(io, cx, |bytes| {
                 let kept = incoming.body(bytes);
                 *ready = Bytes::copy_from_slice(&bytes[..kept]);
@@ -183,7 +189,9 @@ impl Direct {
     /// True while the server has neither closed the connection nor sent what nobody asked for.
     fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
         let mut byte = [0];
-        Pin::new(&mut self.io).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_pending()
+        Pin::new(&mut self.io)
+            .poll_read(cx, &mut ReadBuf::new(&mut byte))
+            .is_pending()
     }
 }
 

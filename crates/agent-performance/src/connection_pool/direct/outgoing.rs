@@ -96,7 +96,8 @@ impl Outgoing {
         loop {
             while self.pieces.iter().any(|piece| !piece.is_empty()) {
                 let slices = self.pieces.each_ref().map(|piece| IoSlice::new(piece));
-                let mut written = ready!(io.as_mut().poll_write_vectored(cx, &slices)).map_err(AnswerError::Io)?;
+                let mut written =
+                    ready!(io.as_mut().poll_write_vectored(cx, &slices)).map_err(AnswerError::Io)?;
                 if written == 0 {
                     return Poll::Ready(Err(AnswerError::Io(io::ErrorKind::WriteZero.into())));
                 }
@@ -117,7 +118,9 @@ impl Outgoing {
         let Some((body, measure)) = &mut self.body else {
             return Poll::Ready(Ok(false));
         };
-        let frame = ready!(Pin::new(body).poll_frame(cx)).transpose().map_err(AnswerError::Request)?;
+        let frame = ready!(Pin::new(body).poll_frame(cx))
+            .transpose()
+            .map_err(AnswerError::Request)?;
         // Trailers are not sent: nothing here makes any.
         let data = frame.map(|frame| frame.into_data().unwrap_or_default());
         match (measure, data) {

@@ -19,7 +19,12 @@ use super::Direct;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A listener, and a client of it.
-async fn pair() -> (TcpListener, HttpConnectionPool, std::sync::Arc<HttpClient>, String) {
+async fn pair() -> (
+    TcpListener,
+    HttpConnectionPool,
+    std::sync::Arc<HttpClient>,
+    String,
+) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/x?y", listener.local_addr().unwrap());
     let pool = HttpConnectionPool::new(ConnectionPoolConfig::default());
@@ -28,11 +33,18 @@ async fn pair() -> (TcpListener, HttpConnectionPool, std::sync::Arc<HttpClient>,
 }
 
 fn request(method: Method, url: &str, body: impl Into<RequestBody>) -> Request<RequestBody> {
-    Request::builder().method(method).uri(url).body(body.into()).unwrap()
+    Request::builder()
+        .method(method)
+        .uri(url)
+        .body(body.into())
+        .unwrap()
 }
 
 async fn accept(listener: &TcpListener) -> TcpStream {
-    let (stream, _) = tokio::time::timeout(DEADLINE, listener.accept()).await.unwrap().unwrap();
+    let (stream, _) = tokio::time::timeout(DEADLINE, listener.accept())
+        .await
+        .unwrap()
+        .unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
@@ -41,13 +53,20 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut all = Vec::new();
     while !all.ends_with(end.as_bytes()) {
-        all.push(tokio::time::timeout(DEADLINE, stream.read_u8()).await.unwrap().unwrap());
+        all.push(
+            tokio::time::timeout(DEADLINE, stream.read_u8())
+                .await
+                .unwrap()
+                .unwrap(),
+        );
     }
     String::from_utf8(all).unwrap()
 }
 
 async fn data(response: &mut Response<PooledBody>) -> Option<Result<Bytes, AnswerError>> {
-    let frame = tokio::time::timeout(DEADLINE, response.body_mut().frame()).await.unwrap()?;
+    let frame = tokio::time::timeout(DEADLINE, response.body_mut().frame())
+        .await
+        .unwrap()?;
     Some(frame.map(|frame| frame.into_data().unwrap()))
 }
 
@@ -81,12 +100,17 @@ async fn requests_are_written_as_servers_expect_them() {
     let (listener, _pool, client, url) = pair().await;
     let host = listener.local_addr().unwrap();
     let wrong_length = |mut request: Request<RequestBody>| {
-        request.headers_mut().insert("content-length", "99".parse().unwrap());
+        request
+            .headers_mut()
+            .insert("content-length", "99".parse().unwrap());
         request.headers_mut().insert("x-a", "b".parse().unwrap());
         request
     };
     let cases = [
-        (request(Method::GET, &url, Bytes::new()), format!("GET /x?y HTTP/1.1\r\nhost: {host}\r\n\r\n")),
+        (
+            request(Method::GET, &url, Bytes::new()),
+            format!("GET /x?y HTTP/1.1\r\nhost: {host}\r\n\r\n"),
+        ),
         (
             request(Method::POST, &url, Bytes::new()),
             format!("POST /x?y HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n"),
@@ -96,7 +120,11 @@ async fn requests_are_written_as_servers_expect_them() {
             format!("POST /x?y HTTP/1.1\r\nhost: {host}\r\nx-a: b\r\ncontent-length: 3\r\n\r\nabc"),
         ),
         (
-            request(Method::PUT, &url, streamed([Ok("abc"), Ok(""), Ok("0123456789abcdef")])),
+            request(
+                Method::PUT,
+                &url,
+                streamed([Ok("abc"), Ok(""), Ok("0123456789abcdef")]),
+            ),
             format!(
                 "PUT /x?y HTTP/1.1\r\nhost: {host}\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n10\r\n\
                  0123456789abcdef\r\n0\r\n\r\n"
@@ -129,7 +157,10 @@ async fn an_early_answer_comes_while_the_request_is_still_being_sent() {
     let serve = async {
         let mut stream = accept(&listener).await;
         read_until(&mut stream, "\r\n\r\n").await;
-        stream.write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno")
+            .await
+            .unwrap();
         stream
     };
     let sent = client.send_body(request(Method::POST, &url, body), client.default_limits());
@@ -139,7 +170,11 @@ async fn an_early_answer_comes_while_the_request_is_still_being_sent() {
     assert_eq!(data(&mut answer).await.unwrap().unwrap(), "no");
     assert!(data(&mut answer).await.is_none());
     drop(stream);
-    assert_eq!(pool.get_stats().open, 0, "a request that is cut leaves no connection");
+    assert_eq!(
+        pool.get_stats().open,
+        0,
+        "a request that is cut leaves no connection"
+    );
 }
 
 #[tokio::test]
@@ -150,7 +185,10 @@ async fn the_rest_of_a_request_goes_out_while_its_answer_is_read() {
     let serve = async {
         let mut stream = accept(&listener).await;
         read_until(&mut stream, "\r\n\r\n").await;
-        stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+            .await
+            .unwrap();
         let mut rest = vec![0; length];
         stream.read_exact(&mut rest).await.unwrap();
         stream.write_all(b"2\r\nok\r\n0\r\n\r\n").await.unwrap();
@@ -168,7 +206,10 @@ async fn the_rest_of_a_request_goes_out_while_its_answer_is_read() {
 
 #[tokio::test]
 async fn a_request_whose_body_fails_is_broken_off_and_says_why() {
-    for body in [streamed([Ok("abc"), Err("the disk is gone")]), streamed([Err("the disk is gone")])] {
+    for body in [
+        streamed([Ok("abc"), Err("the disk is gone")]),
+        streamed([Err("the disk is gone")]),
+    ] {
         let (listener, pool, client, url) = pair().await;
         let sent = client.send_body(request(Method::POST, &url, body), client.default_limits());
         let (answer, _stream) = tokio::join!(sent, accept(&listener));
@@ -180,7 +221,10 @@ async fn a_request_whose_body_fails_is_broken_off_and_says_why() {
 #[tokio::test]
 async fn an_answer_that_can_not_be_trusted_costs_its_connection() {
     for (sent, text) in [
-        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n", "both"),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n",
+            "both",
+        ),
         ("nonsense\r\n\r\n", "not HTTP"),
         ("HTTP/1.1 200 OK\r\nx", "closed before"),
         ("", "closed before"),
@@ -201,7 +245,10 @@ async fn an_answer_that_can_not_be_trusted_costs_its_connection() {
 
 #[tokio::test]
 async fn a_body_that_breaks_off_is_an_error_after_what_came() {
-    for (sent, text) in [("2\r\nok\r\nx\r\n", "size of a chunk"), ("2\r\nok\r\n", "closed before")] {
+    for (sent, text) in [
+        ("2\r\nok\r\nx\r\n", "size of a chunk"),
+        ("2\r\nok\r\n", "closed before"),
+    ] {
         let (listener, pool, client, url) = pair().await;
         let serve = async {
             let mut stream = accept(&listener).await;
@@ -230,13 +277,24 @@ async fn what_nobody_asked_for_is_no_answer() {
                 let mut stream = accept(&listener).await;
                 read_until(&mut stream, "\r\n\r\n").await;
                 let evil = format!("{ANSWER}no");
-                let (first, second) = if late { (String::new(), evil) } else { (evil, String::new()) };
-                stream.write_all(format!("{ANSWER}ok{first}").as_bytes()).await.unwrap();
+                let (first, second) = if late {
+                    (String::new(), evil)
+                } else {
+                    (evil, String::new())
+                };
+                stream
+                    .write_all(format!("{ANSWER}ok{first}").as_bytes())
+                    .await
+                    .unwrap();
                 (stream, second)
             };
             let asked = client.send_body(request(Method::GET, &url, Bytes::new()), client.default_limits());
             let (answer, (mut stream, second)) = tokio::join!(asked, serve);
-            assert_eq!(data(&mut answer.unwrap()).await.unwrap().unwrap(), "ok", "{round}");
+            assert_eq!(
+                data(&mut answer.unwrap()).await.unwrap().unwrap(),
+                "ok",
+                "{round}"
+            );
             stream.write_all(second.as_bytes()).await.unwrap();
             let closed = async {
                 while pool.get_stats().open > 0 {

@@ -41,7 +41,11 @@ fn bodies_end_where_the_head_says() {
         ("", "ok", false),
         ("connection: keep-alive\r\n", "ok", false),
     ] {
-        assert_eq!(answer(lines, rest), (Some("ok".to_owned()), reusable), "{lines}{rest}");
+        assert_eq!(
+            answer(lines, rest),
+            (Some("ok".to_owned()), reusable),
+            "{lines}{rest}"
+        );
     }
 }
 
@@ -53,7 +57,11 @@ fn bodies_that_do_not_end_are_told() {
         ("transfer-encoding: chunked\r\n", "2\r\nok\r\n0\r\n"),
     ] {
         let outcome = whole(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n{rest}"));
-        assert_eq!((outcome.end, outcome.reusable), (End::Closed, false), "{lines}{rest}");
+        assert_eq!(
+            (outcome.end, outcome.reusable),
+            (End::Closed, false),
+            "{lines}{rest}"
+        );
         assert_eq!(outcome.body, b"ok");
     }
 }
@@ -122,7 +130,11 @@ fn chunks_that_are_wrong_are_refused_and_what_came_before_is_kept() {
         let outcome = whole(&format!(
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n{chunk}"
         ));
-        assert_eq!((outcome.end, outcome.reusable), (End::Malformed, false), "{chunk:?}");
+        assert_eq!(
+            (outcome.end, outcome.reusable),
+            (End::Malformed, false),
+            "{chunk:?}"
+        );
         assert!(outcome.body.starts_with(b"ok"), "{chunk:?}");
     }
     // As large as 64 bits can say.
@@ -162,11 +174,36 @@ fn interim_answers_are_passed_over() {
 #[test]
 fn what_is_no_body_has_a_limit() {
     let limits = [
-        ("HTTP/1.1 200 OK\r\nx: ", "y", "\r\ncontent-length: 0\r\n\r\n", 64 << 10),
-        ("", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n", (64 << 10) / 25),
-        ("HTTP/1.1 200 OK\r\n", "a: b\r\n", "content-length: 0\r\n\r\n", 128),
-        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0;", "x", "\r\n\r\n", 16 << 10),
-        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", "x: y\r\n", "\r\n", (16 << 10) / 4),
+        (
+            "HTTP/1.1 200 OK\r\nx: ",
+            "y",
+            "\r\ncontent-length: 0\r\n\r\n",
+            64 << 10,
+        ),
+        (
+            "",
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+            (64 << 10) / 25,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\n",
+            "a: b\r\n",
+            "content-length: 0\r\n\r\n",
+            128,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0;",
+            "x",
+            "\r\n\r\n",
+            16 << 10,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n",
+            "x: y\r\n",
+            "\r\n",
+            (16 << 10) / 4,
+        ),
     ];
     for (start, repeated, end, limit) in limits {
         let reusable = |times| {
@@ -181,10 +218,30 @@ fn what_is_no_body_has_a_limit() {
 /// Mostly proper, so that what is behind the first mistake is reached.
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
     let known: &[&str] = &[
-        "HTTP/1.1 200 OK\r\n", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.0 404\r\n", "HTTP/1.1 304 x\r\n",
-        "content-length: 5\r\n", "content-length: 0\r\n", "transfer-encoding: chunked\r\n", "connection: close\r\n",
-        "connection: keep-alive\r\n", "x: y\r\n", " folded\r\n", "\r\n", "\n", "5\r\nabcde\r\n", "A;x=y\r\n0123456789\r\n",
-        "0\r\n\r\n", "0\r\nt: u\r\n\r\n", "abcde", "ffffffffffffffff\r\n", "fffffffffffffffff\r\n", ",", ":", ";", " ",
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.0 404\r\n",
+        "HTTP/1.1 304 x\r\n",
+        "content-length: 5\r\n",
+        "content-length: 0\r\n",
+        "transfer-encoding: chunked\r\n",
+        "connection: close\r\n",
+        "connection: keep-alive\r\n",
+        "x: y\r\n",
+        " folded\r\n",
+        "\r\n",
+        "\n",
+        "5\r\nabcde\r\n",
+        "A;x=y\r\n0123456789\r\n",
+        "0\r\n\r\n",
+        "0\r\nt: u\r\n\r\n",
+        "abcde",
+        "ffffffffffffffff\r\n",
+        "fffffffffffffffff\r\n",
+        ",",
+        ":",
+        ";",
+        " ",
     ];
     prop_oneof![
         12 => prop::sample::select(known).prop_map(|known| known.as_bytes().to_vec()),
@@ -193,7 +250,13 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn sent() -> impl Strategy<Value = Vec<u8>> {
-    let head = prop::sample::select(&["HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", ""][..]);
+    let head = prop::sample::select(
+        &[
+            "HTTP/1.1 200 OK\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+            "",
+        ][..],
+    );
     (head, prop::collection::vec(fragment(), 0..12))
         .prop_map(|(head, fragments)| [head.as_bytes(), &fragments.concat()].concat())
 }
