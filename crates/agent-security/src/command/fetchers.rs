@@ -45,21 +45,23 @@ const SHOWING: &[&str] = &[
 pub fn fetching(cmd: &str) -> Option<&'static str> {
     match parse(cmd) {
         Ok(commands) => commands.iter().find_map(by_arguments),
-        Err(_) => {
-            // Quotes, operators and expansions all end a word here: nothing of the text is taken for mere decoration.
-            let ends = |c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':'));
-            let words: Vec<&str> = cmd.split(ends).filter(|word| !word.is_empty()).collect();
-            among(&words)
-        }
+        Err(_) => among(&pieces(cmd).collect::<Vec<_>>()),
     }
 }
 
 fn by_arguments(argv: &Argv) -> Option<&'static str> {
-    let words: Vec<&str> = argv.words().iter().map(String::as_str).collect();
+    // A word may be a whole script: `sh -c 'curl …'`.
+    let words: Vec<&str> = argv.words().iter().flat_map(|word| pieces(word)).collect();
     match SHOWING.contains(&name(argv.program()).as_str()) {
         true => None,
         false => among(&words),
     }
+}
+
+/// Quotes, operators and expansions all end a word here: nothing of the text is taken for mere decoration.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let ends = |c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':'));
+    text.split(ends).filter(|word| !word.is_empty())
 }
 
 /// The words need not be in command position: `env`, `xargs`, `sudo`, `timeout` and `sh -c` put programs anywhere.
