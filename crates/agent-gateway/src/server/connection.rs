@@ -1,9 +1,8 @@
-//! One connection, from its handshake to its end.
+//! What is common to all connections, and how the HTTP library asks for the answers of one.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{Request, Response, Version};
@@ -14,10 +13,10 @@ use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::handover::{Asked, Leaving};
+use super::serving::Serving;
 use super::socket::{Socket, Stream};
-use super::streaming::{Ended, Streaming};
 use super::taken::Taken;
-use super::watched::{Verdict, Watched};
+use super::watched::Watched;
 use crate::pipeline::{Caller, Pipeline};
 
 /// The largest head of a request, and what an HTTP/1 connection reads of a body at once. Cookies and tokens of whole identity
@@ -51,8 +50,6 @@ pub(super) struct Server {
     http1: http1::Builder,
     http2: http2::Builder<Tracked>,
 }
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the streams of HTTP/2 connections; each ends with its connection.
 #[derive(Clone, Debug)]
@@ -106,12 +103,7 @@ impl Server {
             watched,
             leaving: Mutex::new(None),
         });
-        Serving {
-            connection,
-            state: State::Begins(Box::new(socket)),
-            last: None,
-            finishing: false,
-        }
+        Serving::new(connection, socket)
     }
 }
 
@@ -119,13 +111,37 @@ impl Server {
 pub(super) struct Connection {
     server: Arc<Server>,
     caller: Arc<Caller>,
-    watched: Arc<Watched>,
+    pub(super) watched: Arc<Watched>,
     /// An answer that leaves the HTTP library, until it has.
     leaving: Mutex<Option<Leaving>>,
 }
 
+impl Connection {
+    /// The answer that is to be written out of the library, if there is one.
+    pub(super) fn leaving(&self) -> Option<Leaving> {
+        self.leaving.lock().take()
+    }
+
+    pub(super) fn http1(self: &Arc<Self>, socket: Box<Socket>) -> Http1 {
+        let answering = Answering(Arc::clone(self));
+        self.server
+            .http1
+            .serve_connection(TokioIo::new(socket), answering)
+    }
+
+    pub(super) fn http2(self: &Arc<Self>, socket: Box<Socket>) -> Http2 {
+        let answering = Answering(Arc::clone(self));
+        self.server
+            .http2
+            .serve_connection(TokioIo::new(socket), answering)
+    }
+}
+
 /// Answers the requests of one connection.
-struct Answering(Arc<Connection>);
+pub(super) struct Answering(Arc<Connection>);
+
+pub(super) type Http1 = http1::Connection<TokioIo<Box<Socket>>, Answering>;
+pub(super) type Http2 = http2::Connection<TokioIo<Box<Socket>>, Answering, Tracked>;
 
 impl hyper::service::Service<Request<Incoming>> for Answering {
     type Response = Response<Taken>;
@@ -142,149 +158,13 @@ impl hyper::service::Service<Request<Incoming>> for Answering {
             let asked = Asked::of(&request);
             let pipeline = &connection.server.pipeline;
             let answer = pipeline.serve(&connection.caller, request, in_flight).await;
-            if connection.caller.is_reading() {
-                // The rest of the request's body is the library's to find the end of.
+            // Where somebody still reads the request's body, the library has its end to find.
+            if connection.caller.is_reading() || !asked.leaves(&answer) {
                 return Ok(answer.map(|body| Taken::new(body, streams)));
             }
-            match asked.take(answer) {
-                Err(answer) => Ok(answer.map(|body| Taken::new(body, streams))),
-                Ok(leaving) => {
-                    *connection.leaving.lock() = Some(leaving);
-                    // Dropped by whoever takes it.
-                    std::future::pending().await
-                }
-            }
+            *connection.leaving.lock() = Some(asked.take(answer));
+            // Dropped by whoever takes it.
+            std::future::pending().await
         })
-    }
-}
-
-type Http1 = http1::Connection<TokioIo<Box<Socket>>, Answering>;
-type Http2 = http2::Connection<TokioIo<Box<Socket>>, Answering, Tracked>;
-
-/// One connection, driven by a task of its own.
-pub(super) struct Serving {
-    connection: Arc<Connection>,
-    state: State,
-    last: Option<Verdict>,
-    finishing: bool,
-}
-
-/// Each in a box, so that an open stream takes no more than it needs.
-enum State {
-    /// It is not known yet what the client speaks.
-    Begins(Box<Socket>),
-    Http1(Box<Http1>),
-    Http2(Pin<Box<Http2>>),
-    /// An answer is written in chunks, out of the HTTP library.
-    Streams(Box<Streaming>),
-    Over,
-}
-
-impl Future for Serving {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let serving = &mut *self;
-        match serving.connection.watched.poll_verdict(cx, &mut serving.last) {
-            Verdict::Cut => {
-                tracing::debug!("a connection was cut");
-                serving.state = State::Over;
-                return Poll::Ready(());
-            }
-            Verdict::Finish if !serving.finishing => {
-                serving.finishing = true;
-                serving.finish();
-            }
-            Verdict::Finish | Verdict::GoOn => {}
-        }
-        let ended = ready!(serving.poll_state(cx));
-        serving.state = State::Over;
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection ended early");
-        }
-        Poll::Ready(())
-    }
-}
-
-impl Serving {
-    /// Closes when nothing is in flight.
-    fn finish(&mut self) {
-        match &mut self.state {
-            State::Begins(_) => self.state = State::Over,
-            State::Http1(library) => Pin::new(library.as_mut()).graceful_shutdown(),
-            State::Http2(library) => library.as_mut().graceful_shutdown(),
-            State::Streams(streaming) => streaming.finish(),
-            State::Over => {}
-        }
-    }
-
-    fn poll_state(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        loop {
-            self.state = match &mut self.state {
-                State::Begins(socket) => {
-                    let is_http2 = ready!(socket.poll_is_http2(cx))?;
-                    let State::Begins(socket) = std::mem::replace(&mut self.state, State::Over) else {
-                        break;
-                    };
-                    if is_http2 {
-                        self.http2(socket)
-                    } else {
-                        self.http1(socket)
-                    }
-                }
-                State::Http1(library) => {
-                    if let Poll::Ready(ended) = Pin::new(library.as_mut()).poll(cx) {
-                        return Poll::Ready(ended.map_err(Into::into));
-                    }
-                    // What the library still has to write, an answer before this one, goes first. It tries to after every step;
-                    // that the socket took everything means that it holds nothing.
-                    if self.connection.watched.is_blocked() {
-                        return Poll::Pending;
-                    }
-                    let Some(leaving) = self.connection.leaving.lock().take() else {
-                        return Poll::Pending;
-                    };
-                    let State::Http1(library) = std::mem::replace(&mut self.state, State::Over) else {
-                        break;
-                    };
-                    let parts = library.into_parts();
-                    let mut socket = parts.io.into_inner();
-                    socket.put_back(parts.read_buf);
-                    let mut streaming = Streaming::new(socket, leaving);
-                    if self.finishing {
-                        streaming.finish();
-                    }
-                    State::Streams(Box::new(streaming))
-                }
-                State::Http2(library) => return library.as_mut().poll(cx).map_err(Into::into),
-                State::Streams(streaming) => {
-                    if ready!(streaming.poll(cx))? == Ended::Closed {
-                        break;
-                    }
-                    let State::Streams(streaming) = std::mem::replace(&mut self.state, State::Over) else {
-                        break;
-                    };
-                    self.http1(streaming.into_socket())
-                }
-                State::Over => break,
-            };
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn http1(&self, socket: Box<Socket>) -> State {
-        let answering = Answering(Arc::clone(&self.connection));
-        let library = &self.connection.server.http1;
-        State::Http1(Box::new(
-            library.serve_connection(TokioIo::new(socket), answering),
-        ))
-    }
-
-    fn http2(&self, socket: Box<Socket>) -> State {
-        let answering = Answering(Arc::clone(&self.connection));
-        let library = &self.connection.server.http2;
-        State::Http2(Box::pin(
-            library.serve_connection(TokioIo::new(socket), answering),
-        ))
     }
 }

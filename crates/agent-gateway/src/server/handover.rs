@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Utc};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, TRAILER, TRANSFER_ENCODING, UPGRADE};
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 
 use super::watched::InFlight;
@@ -49,27 +49,29 @@ impl Asked {
         }
     }
 
-    /// The answer, where it leaves; else as it came.
-    pub(super) fn take(
-        self,
-        answer: Response<Outgoing<InFlight>>,
-    ) -> Result<Leaving, Response<Outgoing<InFlight>>> {
+    /// Whether the answer leaves: it is a success in pieces, of which nobody knows how many there will be.
+    pub(super) fn leaves(self, answer: &Response<Outgoing<InFlight>>) -> bool {
         let headers = answer.headers();
         let framed = [CONTENT_LENGTH, TRANSFER_ENCODING, TRAILER, UPGRADE, CONNECTION]
             .iter()
             .any(|name| headers.contains_key(name));
-        let body = answer.body();
-        let bodiless = !answer.status().is_success() || answer.status() == http::StatusCode::NO_CONTENT;
-        if !self.may_leave || framed || bodiless || body.is_end_stream() || body.size_hint().exact().is_some()
-        {
-            return Err(answer);
-        }
+        let (status, body) = (answer.status(), answer.body());
+        self.may_leave
+            && !framed
+            && status.is_success()
+            && status != StatusCode::NO_CONTENT
+            && !body.is_end_stream()
+            && body.size_hint().exact().is_none()
+    }
+
+    /// What is left to write of an answer that leaves.
+    pub(super) fn take(self, answer: Response<Outgoing<InFlight>>) -> Leaving {
         let (head, body) = answer.into_parts();
-        Ok(Leaving {
+        Leaving {
             head: written(head.status, &head.headers, self.keep_alive),
             body,
             keep_alive: self.keep_alive,
-        })
+        }
     }
 }
 
@@ -83,7 +85,7 @@ fn closes(headers: &HeaderMap) -> bool {
 }
 
 /// The head of an answer in chunks. Names and values hold no line ends: their types see to that.
-fn written(status: http::StatusCode, headers: &HeaderMap, keep_alive: bool) -> Vec<u8> {
+fn written(status: StatusCode, headers: &HeaderMap, keep_alive: bool) -> Vec<u8> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     head.extend_from_slice(b"HTTP/1.1 ");
     head.extend_from_slice(status.as_str().as_bytes());
@@ -128,7 +130,7 @@ fn write_date(head: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, StatusCode};
+    use http::HeaderValue;
 
     use super::*;
 

@@ -7,6 +7,7 @@ mod error;
 mod figures;
 mod framing;
 mod handover;
+mod serving;
 mod socket;
 mod streaming;
 mod taken;

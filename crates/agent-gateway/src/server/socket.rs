@@ -100,13 +100,10 @@ impl Socket {
         }
     }
 
-    /// Gives bytes back that were read and not used.
-    pub(super) fn put_back(&mut self, bytes: Bytes) {
-        debug_assert!(
-            self.ahead.is_empty(),
-            "whoever read them has read what was before them"
-        );
-        self.ahead = bytes;
+    /// Gives bytes back that were read and not used. Copied, because they come in a buffer that is much larger, mostly without
+    /// any bytes in it.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        self.ahead = [bytes, &self.ahead].concat().into();
     }
 
     /// Ready when the client sends no more; what it sends is kept, up to a bound.

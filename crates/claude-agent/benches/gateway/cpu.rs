@@ -67,8 +67,6 @@ pub(crate) async fn measure(folder: &Path, upstream: SocketAddr) {
     for row in rows {
         row.measure(&daemon, &plain, &tuned).await;
     }
-    drop((plain, tuned));
-    cached(folder, upstream, &daemon).await;
 }
 
 impl Row {
@@ -115,7 +113,8 @@ impl Row {
 }
 
 /// The same question again and again: from the cache, and by the daemon that has none.
-async fn cached(folder: &Path, upstream: SocketAddr, fresh: &Daemon) {
+pub(crate) async fn cached(folder: &Path, upstream: SocketAddr) {
+    let fresh = Daemon::start(&folder.join("uncached"), upstream, Messages::Fresh);
     let cached = Daemon::start(&folder.join("cached"), upstream, Messages::Cached);
     let body = load::plain(1900);
     let (mut hits, mut proxied) = (Vec::new(), Vec::new());
