@@ -21,6 +21,7 @@ use crate::emitter::Emitter;
 use crate::event::{AgentEvent, ApprovalAnswer, ResolvedBy};
 use crate::instruments::{Instruments, ToolFailure};
 use crate::scheduling::Schedule;
+use crate::session::{SessionId, SessionStore, StoreError};
 use crate::tools::{
     LiveOutput, PathFilter, Prepared, ToolContext, ToolError, ToolRegistry, ToolResult, bound_text, conflicts,
 };
@@ -50,6 +51,10 @@ const MAX_RESULTS_BYTES: usize = 2 * 1024 * 1024;
 const NOT_WHOLE: &str = "not run: the input is not a whole JSON object, most likely because the answer reached its token \
 limit. Ask again, in smaller parts if it is long.";
 
+/// For an answer that holds for this call alone.
+const OVERTAKEN: &str =
+    "allowed this once only: while the question was open, the session took in what a stranger wrote";
+
 const CANCELLED: &str = "cancelled before it ran; nothing was done";
 
 /// What running calls needs; lives as long as the run.
@@ -59,6 +64,8 @@ pub(crate) struct CallRunner<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) redactor: &'a Redactor,
     pub(crate) grants: &'a watch::Sender<Grants>,
+    pub(crate) store: &'a SessionStore,
+    pub(crate) session: SessionId,
     pub(crate) may_read: PathFilter,
     pub(crate) control: &'a Shared,
     pub(crate) emitter: &'a Emitter,
@@ -225,6 +232,7 @@ impl CallRunner<'_> {
             return Err(denied(prepared, reason));
         };
         let approval_id = open.id;
+        let distrustful = self.grants.borrow().distrusted().is_some();
         self.emitter
             .emit(AgentEvent::ApprovalRequested {
                 approval_id,
@@ -253,7 +261,7 @@ impl CallRunner<'_> {
         self.decided(call, prepared, decision, name_of(by), reason.clone())?;
         match (answer, by) {
             (ApprovalAnswer::AllowForSession, ResolvedBy::User) => {
-                self.grant(call, prepared).await;
+                self.grant(call, prepared, distrustful).await;
                 Ok(())
             }
             (ApprovalAnswer::AllowOnce | ApprovalAnswer::AllowForSession, _) => Ok(()),
@@ -281,10 +289,18 @@ impl CallRunner<'_> {
         drop(grants.wait_for(covered).await);
     }
 
-    async fn grant(&self, call: &ToolUseBlock, prepared: &dyn Prepared) {
+    /// Remembers an answer that was given to a question asked while the session was `distrustful` or not. A person who knew nothing of a stranger's
+    /// words has allowed this call, which the model asked for without them too, but not what comes of them.
+    async fn grant(&self, call: &ToolUseBlock, prepared: &dyn Prepared, distrustful: bool) {
         let mut refused = None;
         self.grants.send_modify(|grants| {
-            refused = grants.allow_for_session(&call.name, &prepared.actions()).err();
+            refused = match grants.distrusted().is_some() == distrustful {
+                true => grants
+                    .allow_for_session(&call.name, &prepared.actions())
+                    .err()
+                    .map(|refused| refused.to_string()),
+                false => Some(OVERTAKEN.to_owned()),
+            };
         });
         if let Some(refused) = refused {
             self.emitter
@@ -362,14 +378,20 @@ impl CallRunner<'_> {
     /// reach neither the model nor the store.
     async fn finish(&self, call: &ToolUseBlock, end: End) -> Told {
         let ToolResult {
-            content,
-            is_error,
+            mut content,
+            mut is_error,
             truncated,
             plan,
             distrusted,
         } = end.result;
-        if let Some(source) = distrusted {
-            self.distrust(&source).await;
+        if let Some(source) = distrusted
+            && let Err(error) = self.distrust(&source).await
+        {
+            // What can't be remembered as a stranger's must not be stored as if it were not.
+            content = format!(
+                "not shown: the session could not be marked as holding what a stranger wrote: {error}"
+            );
+            is_error = true;
         }
         let content = self.redactor.redact(&content).into_owned();
         if let Some(items) = plan {
@@ -393,19 +415,24 @@ impl CallRunner<'_> {
         }
     }
 
-    /// From here on the session asks before it runs something or asks another host. Before the model is told, so that no call it makes
-    /// because of the content is judged without.
-    async fn distrust(&self, source: &str) {
+    /// From here on, and whenever it is resumed, the session asks before it runs something or asks another host. Before the model is told, so that no
+    /// call it makes because of the content is judged without.
+    async fn distrust(&self, source: &str) -> Result<(), StoreError> {
+        let source = self.redactor.redact(source);
         let mut is_new = false;
+        let mut kept = String::new();
         self.grants.send_if_modified(|grants| {
-            is_new = grants.distrust(source);
+            is_new = grants.distrust(&source);
+            kept = grants.distrusted().unwrap_or_default().to_owned();
             is_new
         });
+        self.store.distrust(&self.session, &kept).await?;
         if is_new {
-            let says = "the session now holds what a stranger wrote: commands that do more than read and requests to hosts that are not \
-                        listed are asked about from here on";
-            self.emitter.warn(format!("{source}: {says}")).await;
+            self.emitter
+                .emit(AgentEvent::SessionDistrusted { source: kept })
+                .await;
         }
+        Ok(())
     }
 
     fn stopped(&self) -> bool {

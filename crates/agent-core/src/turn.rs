@@ -349,6 +349,8 @@ impl Turn<'_> {
             policy: &self.surroundings.policy,
             redactor: &self.parts.redactor,
             grants: &self.surroundings.grants,
+            store: &self.parts.store,
+            session: self.conversation.id(),
             may_read: Arc::clone(&self.surroundings.may_read),
             control: self.control,
             emitter: self.emitter,
