@@ -1,15 +1,20 @@
 //! Runs the tool calls of one answer: prepared, judged, asked about, run, and answered in the order of the request.
 
+mod recorded;
+
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use agent_claude::messages::{ToolResultBlock, ToolUseBlock};
+use agent_security::audit::{AuditLog, Decision, ToolOutcome};
 use agent_security::permission::{Grants, Policy, Verdict};
 use agent_security::redact::Redactor;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+
+use recorded::{POLICY, name_of};
 
 use crate::control::Shared;
 use crate::emitter::Emitter;
@@ -65,6 +70,7 @@ pub(crate) struct CallRunner<'a> {
     pub(crate) control: &'a Shared,
     pub(crate) emitter: &'a Emitter,
     pub(crate) instruments: &'a Instruments,
+    pub(crate) audit: &'a AuditLog,
     pub(crate) max_parallel: usize,
     /// Tokens of the model's window.
     pub(crate) window: u64,
@@ -196,21 +202,32 @@ impl CallRunner<'_> {
             .decide_with(&call.name, &prepared.actions(), &self.grants.borrow());
         match verdict {
             Verdict::Allow { warning } => {
-                if let Some(warning) = warning {
+                if let Some(warning) = &warning {
                     self.emitter
                         .warn(format!("{}: {warning}", prepared.summary()))
                         .await;
                 }
-                Ok(())
+                self.decided(
+                    call,
+                    prepared,
+                    Decision::Allowed,
+                    POLICY,
+                    warning.unwrap_or_default(),
+                )
             }
-            Verdict::Deny { reason } => Err(denied(prepared, &reason)),
+            Verdict::Deny { reason } => {
+                self.decided(call, prepared, Decision::Denied, POLICY, reason.clone())?;
+                Err(denied(prepared, &reason))
+            }
             Verdict::Ask { reason } => self.ask(call, prepared, reason).await,
         }
     }
 
     async fn ask(&self, call: &ToolUseBlock, prepared: &dyn Prepared, reason: String) -> Result<(), End> {
         let Some(open) = self.control.approvals.open() else {
-            return Err(denied(prepared, "too many calls wait for approval at once"));
+            let reason = "too many calls wait for approval at once";
+            self.decided(call, prepared, Decision::Denied, POLICY, reason.to_owned())?;
+            return Err(denied(prepared, reason));
         };
         let approval_id = open.id;
         let distrustful = self.grants.borrow().distrusted().is_some();
@@ -235,6 +252,11 @@ impl CallRunner<'_> {
                 by,
             })
             .await;
+        let decision = match answer {
+            ApprovalAnswer::Deny { .. } => Decision::Denied,
+            ApprovalAnswer::AllowOnce | ApprovalAnswer::AllowForSession => Decision::Allowed,
+        };
+        self.decided(call, prepared, decision, name_of(by), reason.clone())?;
         match (answer, by) {
             (ApprovalAnswer::AllowForSession, ResolvedBy::User) => {
                 self.grant(call, prepared, distrustful).await;
@@ -290,6 +312,7 @@ impl CallRunner<'_> {
             .emit(AgentEvent::ToolStarted { id: call.id.clone() })
             .await;
         let begun = Instant::now();
+        let action = prepared.summary();
         let (sender, mut pieces) = mpsc::channel(LIVE_PIECES);
         let stop = self.control.stopper.token();
         let context = ToolContext::new(stop.child_token())
@@ -325,6 +348,12 @@ impl CallRunner<'_> {
         let took = begun.elapsed();
         self.instruments
             .tool_ran(&call.name, took, result.content.len(), failure);
+        let outcome = match &failure {
+            None => ToolOutcome::Done,
+            Some(ToolFailure::Cancelled) => ToolOutcome::Cancelled,
+            Some(ToolFailure::Told | ToolFailure::Panicked) => ToolOutcome::Failed,
+        };
+        self.executed(call, action, outcome, took);
         while let Ok(piece) = pieces.try_recv() {
             self.show(&call.id, &piece);
         }
@@ -374,7 +403,7 @@ impl CallRunner<'_> {
                 is_error,
                 truncated: truncated || preview.left_out > 0,
                 output: preview.text,
-                duration_ms: u64::try_from(end.took.as_millis()).unwrap_or(u64::MAX),
+                duration_ms: millis(end.took),
             })
             .await;
         Told {
@@ -458,6 +487,10 @@ fn denied(prepared: &dyn Prepared, reason: &str) -> End {
         denied: Some(line),
         ..End::unrun(format!("denied by the permission policy: {reason}"))
     }
+}
+
+fn millis(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn panicked(tool: &str) -> ToolResult {

@@ -355,6 +355,7 @@ impl Turn<'_> {
             control: self.control,
             emitter: self.emitter,
             instruments: &self.parts.instruments,
+            audit: &self.parts.audit,
             max_parallel: self.parts.settings.max_parallel_tools,
             window: self.parts.settings.context_window(),
         }

@@ -403,6 +403,7 @@ fn completions_and_the_manual_know_every_command() {
         "completions",
         "metrics",
         "health",
+        "audit\\-verify",
         "top",
     ] {
         assert!(
