@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -145,12 +145,18 @@ fn overlapping_and_nested_secrets_leave_nothing_behind() {
     );
 }
 
-/// How long redaction takes at best. Other work on the machine only ever makes it longer.
+/// The processor time of this thread so far: other work on the machine is not in it.
+fn cpu_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap())
+}
+
+/// The processor time that redaction takes at best.
 fn fastest(redactor: &Redactor, text: &str) -> Duration {
     let run = || {
-        let started = Instant::now();
+        let started = cpu_time();
         assert!(redactor.redact(text).len() <= text.len() * 4);
-        started.elapsed()
+        cpu_time() - started
     };
     (0..3).map(|_| run()).min().unwrap_or_default()
 }
