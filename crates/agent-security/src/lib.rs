@@ -15,6 +15,7 @@
 
 mod characters;
 pub mod command;
+pub mod key_file;
 pub mod network;
 pub mod path;
 pub mod permission;
