@@ -9,6 +9,7 @@ mod health;
 mod lock;
 mod pace;
 mod performance;
+mod service_manager;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,7 @@ use agent_performance::metrics::MetricsCollector;
 use self::core::Core;
 pub use self::cut::{Rules, rules};
 pub use self::daemon::{Daemon, Doors, LogBuffer, log_buffer};
+pub(crate) use self::daemon::{token_file, unix_socket};
 use self::pace::Pace;
 use crate::published::Busy;
 

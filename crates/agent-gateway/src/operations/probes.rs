@@ -1,9 +1,11 @@
 //! Liveness and readiness. The status alone decides for machines; `?verbose` is for people.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use agent_core::session::SessionStore;
+use agent_operations::health::{CheckStatus, HealthMonitor, HealthStatus};
 use agent_performance::cleanup::Admission;
 use agent_performance::lifecycle::Lifecycle;
 use agent_performance::shared::{Shared, SharedState};
@@ -35,13 +37,14 @@ pub(super) struct Probes {
     lifecycle: Lifecycle,
     admission: Admission,
     shared: Option<Shared>,
+    health: Option<HealthMonitor>,
     store: StoreProbe,
     version: &'static str,
 }
 
 /// One line of a verbose answer.
 struct Check {
-    name: &'static str,
+    name: Cow<'static, str>,
     /// What is wrong; none when nothing is.
     problem: Option<String>,
     /// What is told about a check that passed.
@@ -51,9 +54,9 @@ struct Check {
 }
 
 impl Check {
-    fn of(name: &'static str, problem: Option<String>) -> Self {
+    fn of(name: impl Into<Cow<'static, str>>, problem: Option<String>) -> Self {
         Check {
-            name,
+            name: name.into(),
             problem,
             note: String::new(),
             decides: true,
@@ -67,6 +70,7 @@ impl Probes {
             lifecycle: parts.lifecycle.clone(),
             admission: parts.admission.clone(),
             shared: parts.shared.as_ref().map(|sharing| sharing.store.clone()),
+            health: parts.health.clone(),
             store: StoreProbe {
                 store: parts.store.clone(),
                 last: Mutex::new(None),
@@ -97,6 +101,9 @@ impl Probes {
             checks.push(Check::of("store", self.store.problem().await));
         }
         checks.extend(self.shared.as_ref().map(shared));
+        if let Some(health) = &self.health {
+            checks.extend(monitored(&health.get_status().await));
+        }
         Ok(told("readyz", &checks, verbose))
     }
 
@@ -151,6 +158,24 @@ fn shared(shared: &Shared) -> Check {
     }
 }
 
+/// What is looked at here already, and by asking at this moment.
+const ASKED_HERE: [&str; 2] = ["store", "shared"];
+
+/// Without room on the disk nothing can be acknowledged. Everything else that fails is told and does not keep work away: another
+/// daemon would have the same API, and this one can still answer from its cache and its store.
+const NEEDED: &str = "disk";
+
+/// What the monitor saw last and was not well.
+fn monitored(status: &HealthStatus) -> impl Iterator<Item = Check> {
+    let checks = status.checks.iter();
+    checks
+        .filter(|(name, result)| result.status != CheckStatus::Pass && !ASKED_HERE.contains(&name.as_str()))
+        .map(|(name, result)| Check {
+            decides: name == NEEDED && result.status == CheckStatus::Fail,
+            ..Check::of(name.clone(), Some(result.message.clone()))
+        })
+}
+
 fn told(name: &str, checks: &[Check], verbose: bool) -> Answer {
     let is_good = checks
         .iter()
@@ -173,7 +198,7 @@ fn told(name: &str, checks: &[Check], verbose: bool) -> Answer {
 }
 
 fn line(text: &mut String, check: &Check) {
-    let name = check.name;
+    let name = &check.name;
     let written = match &check.problem {
         None => writeln!(text, "[+]{name} ok{}", check.note),
         Some(problem) => {
@@ -241,6 +266,37 @@ mod tests {
             (answer.status().as_u16(), answer.body().whole().unwrap().as_ref()),
             (503, &b"not ok\n"[..])
         );
+    }
+
+    #[test]
+    fn what_the_monitor_saw_is_told_and_a_full_disk_decides() {
+        use agent_operations::health::{CheckResult, HealthState};
+        let mut status = HealthStatus {
+            status: HealthState::Unhealthy,
+            starting: false,
+            timestamp: chrono::Utc::now(),
+            uptime: Duration::ZERO,
+            checks: Default::default(),
+            transitions: Default::default(),
+            version: String::new(),
+            build_hash: String::new(),
+        };
+        let mut seen = |name: &str, result: CheckResult| {
+            status.checks.insert(name.to_owned(), result);
+            monitored(&status)
+                .map(|check| (check.name.into_owned(), check.decides))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(seen("clock", CheckResult::pass("right")), []);
+        assert_eq!(seen("store", CheckResult::fail("asked here")), []);
+        let api = ("api".to_owned(), false);
+        assert_eq!(seen("api", CheckResult::fail("refused")), [api.clone()]);
+        let disk = |decides| ("disk".to_owned(), decides);
+        assert_eq!(
+            seen("disk", CheckResult::warn("little")),
+            [api.clone(), disk(false)]
+        );
+        assert_eq!(seen("disk", CheckResult::fail("none")), [api, disk(true)]);
     }
 
     #[tokio::test]

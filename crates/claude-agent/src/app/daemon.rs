@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::core::Core;
 use super::lock::DataLock;
 use super::pace::Pace;
-use super::{AppError, Presence, cut, descriptors, health, misconfigured, unavailable};
+use super::{AppError, Presence, cut, descriptors, health, misconfigured, service_manager, unavailable};
 
 /// The file with the token, in the data folder.
 const TOKEN_FILE: &str = "token";
@@ -40,6 +40,21 @@ pub use agent_gateway::LogBuffer;
 /// Keeps the latest lines of the log, without the key that this configuration holds.
 pub fn log_buffer(loaded: &Loaded) -> LogBuffer {
     LogBuffer::new(Redactor::new(loaded.api_key.iter().cloned().collect()))
+}
+
+/// The Unix socket of the daemon that this configuration is for; none where it has none.
+pub(crate) fn unix_socket(config: &ProductionConfig) -> Option<PathBuf> {
+    let server = &config.server;
+    let default_socket = || config.deployment.data_directory.join(SOCKET_FILE);
+    server
+        .enable_unix_socket
+        .then(|| server.unix_socket.clone().unwrap_or_else(default_socket))
+}
+
+/// The file with the token of that daemon.
+pub(crate) fn token_file(config: &ProductionConfig) -> PathBuf {
+    let file = config.server.token_file.clone();
+    file.unwrap_or_else(|| config.deployment.data_directory.join(TOKEN_FILE))
 }
 
 /// Where clients get in.
@@ -81,8 +96,7 @@ impl Daemon {
         let lock = DataLock::take(data)?;
         descriptors::make_room(config.server.max_connections.into());
         let mut core = Core::build(loaded, environment, Presence::Person, Pace::DAEMON)?;
-        let token_file = config.server.token_file.clone();
-        let token_file = token_file.unwrap_or_else(|| data.join(TOKEN_FILE));
+        let token_file = token_file(config);
         let kept = token::load_or_create(&token_file).map_err(|error| {
             unavailable(
                 error.to_string(),
@@ -135,6 +149,7 @@ impl Daemon {
         if let Some(health) = &self.health {
             health.start_monitoring().await;
         }
+        service_manager::report(&self.core.store, &self.front);
         let report = self.gateway.serve().await;
         tracing::info!(?report, "stopped serving");
         let tasks = self.front.shutdown(FRONT_DEADLINE).await;
@@ -217,12 +232,9 @@ fn parts(
 
 fn settings(config: &ProductionConfig) -> Result<GatewaySettings, AppError> {
     let (server, security, performance) = (&config.server, &config.security, &config.performance);
-    let default_socket = || config.deployment.data_directory.join(SOCKET_FILE);
     Ok(GatewaySettings {
         listen: server.listen,
-        unix_socket: server
-            .enable_unix_socket
-            .then(|| server.unix_socket.clone().unwrap_or_else(default_socket)),
+        unix_socket: unix_socket(config),
         tls: tls(config)?,
         allowed_hosts: server.allowed_hosts.clone(),
         allowed_origins: server.allowed_origins.clone(),

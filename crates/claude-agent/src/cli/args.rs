@@ -63,6 +63,9 @@ pub(super) enum Command {
     /// Print what running agents measure, or what the last one did
     #[command(after_help = METRICS_EXAMPLES)]
     Metrics(MetricsArgs),
+    /// Show what a running daemon knows of itself and of what it needs
+    #[command(after_help = HEALTH_EXAMPLES)]
+    Health(DataOutput),
     /// Watch running agents live: requests, tokens, cost, tools, memory
     #[command(after_help = "Example:\n  claude-agent top\n\nq or Ctrl-C quits.")]
     Top,
@@ -104,6 +107,13 @@ Clients show the token that the first start puts into the data folder:
   export ANTHROPIC_BASE_URL=http://127.0.0.1:8642 ANTHROPIC_API_KEY=\"$(cat ~/.local/share/claude-agent/token)\"
 
 SIGTERM and Ctrl-C let what is under way end (server.drain_deadline) and exit with 0; a second one ends it at once.";
+
+const HEALTH_EXAMPLES: &str = "\
+Examples:
+  claude-agent health
+  claude-agent health --output json | jq .checks
+
+Exits with 0 while everything needed works, also with warnings, and with 1 when something failed or no daemon answers.";
 
 const METRICS_EXAMPLES: &str = "\
 Examples:

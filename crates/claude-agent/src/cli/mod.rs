@@ -4,9 +4,11 @@ mod args;
 mod chat;
 mod completions;
 mod config;
+mod daemon_client;
 mod demo;
 mod exit;
 mod failure;
+mod health;
 mod logging;
 mod markdown;
 mod metrics;
@@ -96,6 +98,10 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Metrics(args) => {
             let (loaded, _) = load(&common, None)?;
             metrics::execute(&loaded.config, &args, common.quiet).map(|()| Exit::Done)
+        }
+        Command::Health(output) => {
+            let (loaded, _) = load(&common, None)?;
+            block_on(health::execute(&loaded.config, output))
         }
         Command::Top => {
             let (loaded, _) = load(&common, None)?;

@@ -402,6 +402,7 @@ fn completions_and_the_manual_know_every_command() {
         "config\\-check",
         "completions",
         "metrics",
+        "health",
         "top",
     ] {
         assert!(
