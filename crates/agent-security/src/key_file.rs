@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use agent_config::{ApiKey, KeyState, MAX_KEY_BYTES, Secret, parse_api_key};
 use rustix::fs::OFlags;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::private_file::{self, PrivateFileError, Readers, io_error};
@@ -91,10 +91,16 @@ struct Stored {
 #[serde(deny_unknown_fields)]
 struct StoredKey {
     id: String,
-    key: Zeroizing<String>,
+    #[serde(serialize_with = "exposed")]
+    key: Secret,
     hosts: Vec<String>,
     added_at: u64,
     state: KeyState,
+}
+
+/// The one place where keys are written as they are.
+fn exposed<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(key.expose())
 }
 
 impl KeyFile {
@@ -223,7 +229,7 @@ impl StoredKey {
     fn of(key: &ApiKey) -> Self {
         Self {
             id: key.id.clone(),
-            key: Zeroizing::new(key.secret.expose().to_owned()),
+            key: key.secret.clone(),
             hosts: key.hosts.clone(),
             added_at: key.added_at.unwrap_or_default(),
             state: key.state,
@@ -237,7 +243,7 @@ impl StoredKey {
         if self.hosts.len() > MAX_HOSTS || self.hosts.iter().any(|host| host.len() > MAX_HOST_BYTES) {
             return Err("a key is bound to too many hosts");
         }
-        let secret: Secret = parse_api_key(&self.key).map_err(|_| "a key can't be one")?;
+        let secret: Secret = parse_api_key(self.key.expose()).map_err(|_| "a key can't be one")?;
         Ok(ApiKey {
             id: self.id,
             secret,

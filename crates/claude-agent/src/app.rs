@@ -6,6 +6,7 @@ mod cut;
 mod daemon;
 mod descriptors;
 mod health;
+mod keys;
 mod lock;
 mod pace;
 mod performance;
@@ -22,6 +23,7 @@ use agent_performance::metrics::MetricsCollector;
 
 use self::core::Core;
 pub use self::cut::{Rules, rules};
+pub use self::keys::{Keys, key_file, now};
 pub use self::daemon::{Daemon, Doors, LogBuffer, log_buffer};
 pub(crate) use self::daemon::{token_file, unix_socket};
 use self::pace::Pace;
@@ -100,13 +102,15 @@ impl App {
     pub async fn build(
         loaded: &Loaded,
         environment: &Environment,
+        keys: &Keys,
         session: Option<&str>,
         workspace: Option<&Path>,
         presence: Presence,
     ) -> Result<Self, AppError> {
-        let mut core = Core::build(loaded, environment, presence, Pace::SESSION)?;
+        let mut core = Core::build(loaded, environment, keys, presence, Pace::SESSION)?;
         let choice = choose_session(&core.store, session, workspace).await?;
         core.start();
+        keys.keep(&core.lifecycle);
         Ok(Self {
             agent: core.agent.clone(),
             limits: cut::run_limits(&loaded.config),

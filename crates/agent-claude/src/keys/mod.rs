@@ -250,6 +250,11 @@ impl KeyInUse {
         &self.0.id
     }
 
+    /// The key itself, for requests that are made elsewhere. They go to the ring's own address.
+    pub fn secret(&self) -> &Secret {
+        &self.0.secret
+    }
+
     /// Puts it on, as `version` wants it.
     pub fn put_on(&self, headers: &mut HeaderMap, version: ApiVersion) {
         match version {
