@@ -7,6 +7,7 @@ mod agent;
 mod bounds;
 mod claude;
 mod connections;
+mod disk;
 mod gateway;
 mod gen_ai;
 mod health;
@@ -143,6 +144,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Memory, resources and cleanup",
         rows: resources::ROWS,
+    },
+    Group {
+        title: "The disk budget",
+        rows: disk::ROWS,
     },
     Group {
         title: "Health",
