@@ -148,7 +148,7 @@ impl Setup {
             credentials,
             upstream: Upstream {
                 base_url: simulator.base_url().parse().unwrap(),
-                keys: keys(simulator),
+                keys: keys(&simulator),
                 timeouts: UpstreamTimeouts {
                     connect: TOO_LONG,
                     first_byte: TOO_LONG,

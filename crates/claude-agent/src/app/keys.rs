@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use agent_claude::keys::{self, KeyError, KeyRing, Rotation};
+use agent_claude::keys::{self, KeyError, KeyInUse, KeyRing, Rotation};
 use agent_config::{ApiKey, Loaded, ProductionConfig, host_of};
 use agent_performance::lifecycle::Lifecycle;
 use agent_security::key_file::{KeyFile, KeyFileError, Version};
@@ -180,7 +180,9 @@ impl Stored {
                 redactor.learn(keys.iter().map(|key| key.secret.clone()));
                 self.keys = keys;
                 self.put_in(ring);
-                tracing::info!(keys = self.keys.len(), in_use = ?ring.current(), "API keys were read again");
+                let current = ring.current();
+                let in_use = current.as_ref().map_or("none", KeyInUse::id);
+                tracing::info!(keys = self.keys.len(), in_use, "API keys were read again");
             }
             Err(error) => tracing::error!(%error, "the API keys can't be read again; those before are used"),
         }

@@ -2,6 +2,7 @@
 
 mod ends;
 mod health;
+mod keys;
 mod observed;
 mod replicas;
 mod signing;
