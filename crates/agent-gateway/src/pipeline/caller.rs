@@ -1,5 +1,5 @@
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use super::context::ClientAddress;
 use super::origin::Arrival;
@@ -10,6 +10,8 @@ pub(crate) struct Caller {
     pub(super) address: ClientAddress,
     pub(super) arrival: Arrival,
     unread: AtomicBool,
+    /// Bodies of requests that somebody still reads.
+    reading: AtomicU32,
 }
 
 impl Caller {
@@ -33,7 +35,23 @@ impl Caller {
             address,
             arrival,
             unread: AtomicBool::new(false),
+            reading: AtomicU32::new(0),
         }
+    }
+
+    /// Somebody begins to read a request's body.
+    pub(super) fn body_begins(&self) {
+        self.reading.fetch_add(1, Relaxed);
+    }
+
+    /// Nobody reads it any more.
+    pub(super) fn body_ends(&self) {
+        self.reading.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether some of a request's body may still be on the connection.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.reading.load(Relaxed) > 0 || self.left_a_body_unread()
     }
 
     /// A request's body was given up before its end: what the client still sends is nobody's.

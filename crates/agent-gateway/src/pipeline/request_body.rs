@@ -87,6 +87,7 @@ impl Drop for FromNetwork {
         if !self.body.is_end_stream() {
             self.caller.leave_a_body_unread();
         }
+        self.caller.body_ends();
     }
 }
 
@@ -165,6 +166,7 @@ impl BodyError {
 
 impl RequestBody {
     pub(super) fn new(body: Incoming, intake: Intake, caller: &Arc<Caller>) -> Self {
+        caller.body_begins();
         RequestBody {
             source: Source::Network(FromNetwork {
                 body,

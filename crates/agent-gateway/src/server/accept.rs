@@ -123,7 +123,9 @@ impl Connections {
                     Some(tls) => {
                         let (acceptor, watched) = (tls.acceptor(), Arc::clone(&watched));
                         self.tasks.spawn(async move {
-                            match watched.unless_cut(acceptor.accept(stream)).await {
+                            // Boxed: it is large, and the connection's task keeps the room for it.
+                            let handshake = Box::pin(acceptor.accept(stream));
+                            match watched.unless_cut(handshake).await {
                                 Some(Ok(stream)) => {
                                     server.serve(Stream::Tls(Box::new(stream)), caller, watched).await;
                                 }

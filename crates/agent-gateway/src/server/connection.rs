@@ -1,19 +1,22 @@
-//! One connection, from its handshake to its end.
+//! What is common to all connections, and how the HTTP library asks for the answers of one.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use hyper::service::service_fn;
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
+use super::handover::{Asked, Leaving};
+use super::serving::Serving;
 use super::socket::{Socket, Stream};
 use super::taken::Taken;
-use super::watched::{Verdict, Watched};
+use super::watched::Watched;
 use crate::pipeline::{Caller, Pipeline};
 
 /// The largest head of a request, and what an HTTP/1 connection reads of a body at once. Cookies and tokens of whole identity
@@ -44,7 +47,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// What all connections share.
 pub(super) struct Server {
     pipeline: Arc<Pipeline>,
-    protocol: auto::Builder<Tracked>,
+    http1: http1::Builder,
+    http2: http2::Builder<Tracked>,
 }
 
 /// Runs the streams of HTTP/2 connections; each ends with its connection.
@@ -63,16 +67,15 @@ where
 
 impl Server {
     pub(super) fn new(pipeline: Arc<Pipeline>, streams: TaskTracker) -> Self {
-        let mut protocol = auto::Builder::new(Tracked(streams));
-        protocol
-            .http1()
+        let mut first = http1::Builder::new();
+        first
             .timer(TokioTimer::new())
             // The sweep does it, for the time between requests as well.
             .header_read_timeout(None)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD_BYTES);
-        protocol
-            .http2()
+        let mut second = http2::Builder::new(Tracked(streams));
+        second
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(MAX_HEAD_BYTES as u32)
@@ -83,56 +86,85 @@ impl Server {
             .max_local_error_reset_streams(MAX_OWN_RESETS)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT);
-        Server { pipeline, protocol }
+        Server {
+            pipeline,
+            http1: first,
+            http2: second,
+        }
     }
 
     /// Serves one connection until the client, a limit or the end of the daemon closes it.
-    pub(super) async fn serve(self: Arc<Self>, stream: Stream, caller: Caller, watched: Arc<Watched>) {
+    pub(super) fn serve(self: Arc<Self>, stream: Stream, caller: Caller, watched: Arc<Watched>) -> Serving {
         let caller = Arc::new(caller);
+        let socket = Socket::new(stream, Arc::clone(&watched), Arc::clone(&caller));
         let connection = Arc::new(Connection {
-            server: Arc::clone(&self),
-            caller: Arc::clone(&caller),
-            watched: Arc::clone(&watched),
+            server: self,
+            caller,
+            watched,
+            leaving: Mutex::new(None),
         });
-        let socket = Socket::new(stream, Arc::clone(&watched), caller);
-        let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-            let connection = Arc::clone(&connection);
-            // Boxed, because the connection keeps the room for it: an open stream would hold what only its beginning needed.
-            Box::pin(async move {
-                let watched = &connection.watched;
-                let in_flight = watched.request_began();
-                let streams = (request.version() == http::Version::HTTP_2).then(|| watched.has_streams());
-                let pipeline = &connection.server.pipeline;
-                let answer = pipeline.serve(&connection.caller, request, in_flight).await;
-                Ok::<_, Infallible>(answer.map(|body| Taken::new(body, streams)))
-            })
-        });
-        let mut serving = pin!(self.protocol.serve_connection(TokioIo::new(socket), service));
-        let mut last = None;
-        let mut finishing = false;
-        let ended = std::future::poll_fn(|cx| {
-            match watched.poll_verdict(cx, &mut last) {
-                Verdict::Cut => return Poll::Ready(None),
-                Verdict::Finish if !finishing => {
-                    finishing = true;
-                    serving.as_mut().graceful_shutdown();
-                }
-                Verdict::Finish | Verdict::GoOn => {}
-            }
-            serving.as_mut().poll(cx).map(Some)
-        })
-        .await;
-        match ended {
-            None => tracing::debug!("a connection was cut"),
-            Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
-            Some(Ok(())) => {}
-        }
+        Serving::new(connection, socket)
     }
 }
 
 /// What the requests of one connection share.
-struct Connection {
+pub(super) struct Connection {
     server: Arc<Server>,
     caller: Arc<Caller>,
-    watched: Arc<Watched>,
+    pub(super) watched: Arc<Watched>,
+    /// An answer that leaves the HTTP library, until it has.
+    leaving: Mutex<Option<Leaving>>,
+}
+
+impl Connection {
+    /// The answer that is to be written out of the library, if there is one.
+    pub(super) fn leaving(&self) -> Option<Leaving> {
+        self.leaving.lock().take()
+    }
+
+    pub(super) fn http1(self: &Arc<Self>, socket: Box<Socket>) -> Http1 {
+        let answering = Answering(Arc::clone(self));
+        self.server
+            .http1
+            .serve_connection(TokioIo::new(socket), answering)
+    }
+
+    pub(super) fn http2(self: &Arc<Self>, socket: Box<Socket>) -> Http2 {
+        let answering = Answering(Arc::clone(self));
+        self.server
+            .http2
+            .serve_connection(TokioIo::new(socket), answering)
+    }
+}
+
+/// Answers the requests of one connection.
+pub(super) struct Answering(Arc<Connection>);
+
+pub(super) type Http1 = http1::Connection<TokioIo<Box<Socket>>, Answering>;
+pub(super) type Http2 = http2::Connection<TokioIo<Box<Socket>>, Answering, Tracked>;
+
+impl hyper::service::Service<Request<Incoming>> for Answering {
+    type Response = Response<Taken>;
+    type Error = Infallible;
+    // Boxed, because the connection keeps the room for it: an open stream would hold what only its beginning needed.
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Taken>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let connection = Arc::clone(&self.0);
+        Box::pin(async move {
+            let watched = &connection.watched;
+            let in_flight = watched.request_began();
+            let streams = (request.version() == Version::HTTP_2).then(|| watched.has_streams());
+            let asked = Asked::of(&request);
+            let pipeline = &connection.server.pipeline;
+            let answer = pipeline.serve(&connection.caller, request, in_flight).await;
+            // Where somebody still reads the request's body, the library has its end to find.
+            if connection.caller.is_reading() || !asked.leaves(&answer) {
+                return Ok(answer.map(|body| Taken::new(body, streams)));
+            }
+            *connection.leaving.lock() = Some(asked.take(answer));
+            // Dropped by whoever takes it.
+            std::future::pending().await
+        })
+    }
 }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
@@ -20,6 +21,13 @@ use crate::pipeline::Caller;
 /// as asynchronous ones in Python, are told what is wrong up to there.
 const MAX_LINGER_BYTES: usize = 64 * 1024 * 1024;
 
+/// Bytes that are read before anybody asks for them: the begin of the next request, while an answer is on its way. A client
+/// that sends more waits for its answer first.
+const MAX_READ_AHEAD: usize = 4 * 1024;
+
+/// The first line of an HTTP/2 connection, and what follows it.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// What a connection runs over.
 pub(super) enum Stream {
     Tcp(TcpStream),
@@ -33,6 +41,8 @@ pub(super) struct Socket {
     caller: Arc<Caller>,
     unparsed: Unparsed,
     framing: Framing,
+    /// Read and not given out yet. `framing` has seen it.
+    ahead: Bytes,
     shut: bool,
     lingered: usize,
 }
@@ -65,9 +75,59 @@ impl Socket {
             caller,
             unparsed: Unparsed::default(),
             framing: Framing::default(),
+            ahead: Bytes::new(),
             shut: false,
             lingered: 0,
         }
+    }
+
+    /// Whether the connection is HTTP/2, as its first bytes say. A connection that ends before it has said so is not.
+    pub(super) fn poll_is_http2(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut begin = [0; PREFACE.len()];
+        loop {
+            let known = self.ahead.len();
+            if known == PREFACE.len() || self.ahead != PREFACE[..known] {
+                return Poll::Ready(Ok(self.ahead == PREFACE));
+            }
+            let mut buffer = ReadBuf::new(&mut begin[known..]);
+            ready!(self.poll_stream(cx, &mut buffer))?;
+            let came = buffer.filled().len();
+            if came == 0 {
+                return Poll::Ready(Ok(false));
+            }
+            begin[..known].copy_from_slice(&self.ahead);
+            self.ahead = Bytes::copy_from_slice(&begin[..known + came]);
+        }
+    }
+
+    /// Gives bytes back that were read and not used. Copied, because they come in a buffer that is much larger, mostly without
+    /// any bytes in it.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        self.ahead = [bytes, &self.ahead].concat().into();
+    }
+
+    /// Ready when the client sends no more; what it sends is kept, up to a bound.
+    pub(super) fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.ahead.len() < MAX_READ_AHEAD {
+            let mut space = [0; MAX_READ_AHEAD];
+            let mut buffer = ReadBuf::new(&mut space[self.ahead.len()..]);
+            ready!(self.poll_stream(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let came = buffer.filled();
+            self.ahead = [&self.ahead, came].concat().into();
+        }
+        Poll::Pending
+    }
+
+    fn poll_stream(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = on_stream!(self, stream => stream.poll_read(cx, buffer));
+        if read.is_ready() {
+            self.framing.came(&mut buffer.filled_mut()[before..]);
+        }
+        read
     }
 
     fn observed<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -117,15 +177,18 @@ impl AsyncRead for Socket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = on_stream!(self, stream => stream.poll_read(cx, buffer));
-        if read.is_ready() {
-            let came = &mut buffer.filled_mut()[before..];
-            if !came.is_empty() && self.watched.bytes_came() {
-                self.unparsed.head_begins(came);
-            }
-            self.framing.came(came);
+        if self.ahead.is_empty() {
+            ready!(self.poll_stream(cx, buffer))?;
+        } else {
+            let given = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead[..given]);
+            self.ahead.advance(given);
         }
-        read
+        let came = &buffer.filled()[before..];
+        if !came.is_empty() && self.watched.bytes_came() {
+            self.unparsed.head_begins(came);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -76,6 +76,11 @@ impl Watched {
         self.blocked.store(true, Relaxed);
     }
 
+    /// Whether the client took nothing when it was last tried.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed)
+    }
+
     pub(super) fn write_went_on(&self) {
         if self.blocked.load(Relaxed) {
             self.blocked.store(false, Relaxed);

@@ -10,6 +10,7 @@
 mod breaks;
 mod bytes;
 mod caching;
+mod handover;
 mod rig;
 mod simulated;
 mod streams;

@@ -12,7 +12,7 @@ use agent_core::session::SessionStore;
 use agent_core::tools::ToolRegistry;
 use agent_core::{Agent, AgentParts, AgentSettings, Instruments, RunLimits};
 use agent_gateway::{
-    ConfigurationView, Gateway, GatewayLimits, GatewayParts, GatewaySettings, LogBuffer, Upstream,
+    ConfigurationView, Gateway, GatewayLimits, GatewayParts, GatewaySettings, LogBuffer, TlsFiles, Upstream,
     UpstreamTimeouts,
 };
 use agent_performance::cache::{CacheLimits, ResponseCache};
@@ -40,6 +40,8 @@ pub(crate) struct Choice {
     pub(crate) timeouts: UpstreamTimeouts,
     pub(crate) connections: usize,
     pub(crate) max_size: u64,
+    pub(crate) write_timeout: Duration,
+    pub(crate) tls: Option<TlsFiles>,
 }
 
 impl Default for Choice {
@@ -54,6 +56,8 @@ impl Default for Choice {
             },
             connections: 16,
             max_size: 1 << 20,
+            write_timeout: Duration::from_secs(30),
+            tls: None,
         }
     }
 }
@@ -93,6 +97,7 @@ impl Rig {
         let store = SessionStore::open(folder.path().join("sessions.db")).unwrap();
         let base_url: url::Url = upstream.parse().unwrap();
         let parts = GatewayParts {
+            audit: agent_security::audit::AuditLog::off(),
             settings: settings(&choice),
             credentials,
             upstream: Upstream {
@@ -209,7 +214,7 @@ fn settings(choice: &Choice) -> GatewaySettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         signing: None,
         unix_socket: None,
-        tls: None,
+        tls: choice.tls.clone(),
         allowed_hosts: Vec::new(),
         allowed_origins: Vec::new(),
         limits: GatewayLimits {
@@ -217,7 +222,7 @@ fn settings(choice: &Choice) -> GatewaySettings {
             header_read_timeout: long,
             body_read_timeout: long,
             keep_alive_timeout: long,
-            write_timeout: long,
+            write_timeout: choice.write_timeout,
             max_buffered_bodies: 8 << 20,
             max_request_size: 1 << 20,
             max_gateway_request_size: choice.max_size,
@@ -247,6 +252,7 @@ fn agent(url: url::Url, store: &SessionStore, lifecycle: &Lifecycle) -> Agent {
         settings: AgentSettings::new("claude-opus-5-5"),
         prices: PriceTable::built_in(),
         lifecycle: lifecycle.clone(),
+        audit: agent_security::audit::AuditLog::off(),
         instruments: Instruments::none(),
     })
 }

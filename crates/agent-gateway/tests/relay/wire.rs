@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A hang of the code under test ends the test, not the patience of its reader.
@@ -68,22 +68,33 @@ pub(crate) async fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-pub(crate) async fn read_reply(stream: &mut TcpStream) -> Reply {
-    tokio::time::timeout(TOO_LONG, read(stream))
+pub(crate) async fn read_reply(stream: &mut (impl AsyncRead + Unpin)) -> Reply {
+    read_next(stream, &mut Vec::new()).await
+}
+
+/// The next of several answers; what was read and belongs to the one after it is in `bytes`.
+pub(crate) async fn read_next(stream: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>) -> Reply {
+    tokio::time::timeout(TOO_LONG, read(stream, bytes))
         .await
         .expect("the answer never ends")
 }
 
-async fn read(stream: &mut TcpStream) -> Reply {
+/// Whether the connection is closed and nothing more came.
+pub(crate) async fn is_over(stream: &mut (impl AsyncRead + Unpin)) -> bool {
     let mut bytes = Vec::new();
+    let ended = tokio::time::timeout(TOO_LONG, stream.read_to_end(&mut bytes)).await;
+    ended.expect("the connection stays open").is_ok() && bytes.is_empty()
+}
+
+async fn read(stream: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>) -> Reply {
     let head_end = loop {
-        if let Some(at) = find(&bytes, b"\r\n\r\n") {
+        if let Some(at) = find(bytes, b"\r\n\r\n") {
             break at;
         }
         assert!(
-            more(stream, &mut bytes).await,
+            more(stream, bytes).await,
             "closed in the head: {:?}",
-            String::from_utf8_lossy(&bytes)
+            String::from_utf8_lossy(bytes)
         );
     };
     let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
@@ -125,6 +136,7 @@ async fn read(stream: &mut TcpStream) -> Reply {
             body.extend_from_slice(&rest[end + 2..end + 2 + size]);
             rest.drain(..end + 2 + size + 2);
             if size == 0 {
+                *bytes = rest;
                 break;
             }
             chunks += 1;
@@ -137,6 +149,7 @@ async fn read(stream: &mut TcpStream) -> Reply {
                 break;
             }
         }
+        *bytes = rest.split_off(length.min(rest.len()));
         body = rest;
     }
     Reply {
@@ -148,7 +161,7 @@ async fn read(stream: &mut TcpStream) -> Reply {
     }
 }
 
-async fn more(stream: &mut TcpStream, into: &mut Vec<u8>) -> bool {
+async fn more(stream: &mut (impl AsyncRead + Unpin), into: &mut Vec<u8>) -> bool {
     matches!(stream.read_buf(into).await, Ok(1..))
 }
 

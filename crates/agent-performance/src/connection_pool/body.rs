@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::AnswerError;
 use super::direct::DirectBody;
 use super::stats::RequestInFlight;
 
@@ -39,16 +40,16 @@ impl PooledBody {
     }
 
     fn new(source: Source, place: Place) -> Self {
-        let place = (!source.body().is_end_stream()).then_some(place);
+        let place = (!source.is_end_stream()).then_some(place);
         PooledBody { source, place }
     }
 }
 
 impl Source {
-    fn body(&self) -> &Incoming {
+    fn is_end_stream(&self) -> bool {
         match self {
-            Source::Fed(body) => body,
-            Source::Driving(body) => body.body(),
+            Source::Fed(body) => body.is_end_stream(),
+            Source::Driving(body) => body.is_end_stream(),
         }
     }
 }
@@ -56,24 +57,25 @@ impl Source {
 impl fmt::Debug for PooledBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PooledBody")
-            .field("body", self.source.body())
+            .field("size", &self.size_hint())
             .finish_non_exhaustive()
     }
 }
 
 impl Body for PooledBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let frame = match &mut self.source {
-            Source::Fed(body) => Pin::new(body).poll_frame(cx),
-            Source::Driving(body) => body.poll_frame(cx),
+            Source::Fed(body) => {
+                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(AnswerError::Shared))
+            }
+            Source::Driving(body) => ready!(body.poll_data(cx)).map(|data| data.map(Frame::data)),
         };
-        let frame = ready!(frame);
         // After the connection went home: who waits for the place finds it there.
         if !matches!(frame, Some(Ok(_))) || self.is_end_stream() {
             self.place = None;
@@ -82,10 +84,13 @@ impl Body for PooledBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.body().is_end_stream()
+        self.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.source.body().size_hint()
+        match &self.source {
+            Source::Fed(body) => body.size_hint(),
+            Source::Driving(body) => body.size_hint(),
+        }
     }
 }

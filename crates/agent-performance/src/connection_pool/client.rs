@@ -19,7 +19,7 @@ use tower_service::Service as _;
 
 use super::body::{Place, PooledBody};
 use super::connector::{ConnectError, Connector, wanted};
-use super::direct::{Direct, DirectBody, Failed, Idle, for_server, home};
+use super::direct::{Direct, DirectBody, Failed, Idle, home};
 use super::origin::Origin;
 use super::proxy::authorization;
 use super::request_body::RequestBody;
@@ -222,15 +222,16 @@ impl HttpClient {
         permit: OwnedSemaphorePermit,
         limits: SendLimits,
     ) -> Result<Response<PooledBody>, SendError> {
-        let uri = request.uri().clone();
-        for_server(&mut request, &direct.host);
         loop {
             let (mut connection, reused) = match direct.idle.take() {
                 Some(connection) => (connection, true),
-                None => (self.open(direct, uri.clone(), limits.connect).await?, false),
+                None => {
+                    let uri = request.uri().clone();
+                    (self.open(direct, uri, limits.connect).await?, false)
+                }
             };
             let in_flight = self.counters.request_began(&connection.uses);
-            let answer = timeout(limits.head, connection.send(request)).await;
+            let answer = timeout(limits.head, connection.send(request, &direct.host)).await;
             let answer = answer.map_err(|_| SendError::HeadTimeout {
                 origin: self.origin.to_string(),
                 after: limits.head,
@@ -257,9 +258,7 @@ impl HttpClient {
                 _in_flight: Some(in_flight),
             };
             let home = home(&direct.idle);
-            return Ok(
-                response.map(|body| PooledBody::driving(DirectBody::new(body, connection, home), place))
-            );
+            return Ok(response.map(|()| PooledBody::driving(DirectBody::new(connection, home), place)));
         }
     }
 
@@ -273,10 +272,7 @@ impl HttpClient {
         let io = timeout(within, wanted(connector.call(uri))).await;
         let io = io.map_err(|_| self.connect_error(ConnectFailure::TimedOut, None))?;
         let io = io.map_err(|failed| self.connect_error(failed.failure, failed.cause))?;
-        Direct::begin(io).await.map_err(|error| SendError::Broken {
-            origin: self.origin.to_string(),
-            source: Arc::new(error),
-        })
+        Ok(Direct::new(io.into_inner()))
     }
 
     async fn place(&self, within: Duration) -> Result<OwnedSemaphorePermit, PoolError> {

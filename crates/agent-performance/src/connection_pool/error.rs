@@ -1,6 +1,9 @@
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+
+use super::Malformed;
 
 /// The pool could not give a client or a place.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -136,6 +139,29 @@ pub enum SendError {
         /// The request's address.
         uri: String,
     },
+}
+
+/// An answer broke off, or could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The socket failed.
+    #[error("the connection failed ({0})")]
+    Io(#[source] io::Error),
+    /// The server closed the connection before the answer was complete.
+    #[error("the connection was closed before the answer was complete")]
+    Closed,
+    /// It is not HTTP, or its end can't be told for sure.
+    #[error("the answer can't be read: {0}")]
+    Malformed(#[source] Malformed),
+    /// The body of the request could not be made.
+    #[error("the request's body failed ({0})")]
+    Request(#[source] Box<dyn Error + Send + Sync>),
+    /// The body of the request was not as long as it had said.
+    #[error("the request's body has another length than it said")]
+    RequestLength,
+    /// On a connection that other requests may share.
+    #[error(transparent)]
+    Shared(hyper::Error),
 }
 
 impl SendError {

@@ -13,7 +13,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 pub struct RequestBody(Kind);
 
 enum Kind {
-    Whole(Full<Bytes>),
+    Whole(Bytes),
     Streamed(Pin<Box<dyn Body<Data = Bytes, Error = Failure> + Send>>),
 }
 
@@ -25,17 +25,25 @@ impl RequestBody {
     {
         RequestBody(Kind::Streamed(Box::pin(body)))
     }
+
+    /// All of it, if it is all there.
+    pub(super) fn whole(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Kind::Whole(bytes) => Some(bytes),
+            Kind::Streamed(_) => None,
+        }
+    }
 }
 
 impl From<Full<Bytes>> for RequestBody {
     fn from(body: Full<Bytes>) -> Self {
-        RequestBody(Kind::Whole(body))
+        body.into_inner().unwrap_or_default().into()
     }
 }
 
 impl From<Bytes> for RequestBody {
     fn from(bytes: Bytes) -> Self {
-        Full::new(bytes).into()
+        RequestBody(Kind::Whole(bytes))
     }
 }
 
@@ -48,21 +56,24 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         match &mut self.0 {
-            Kind::Whole(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Kind::Whole(bytes) => {
+                let data = std::mem::take(bytes);
+                Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
+            }
             Kind::Streamed(body) => body.as_mut().poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Whole(body) => body.is_end_stream(),
+            Kind::Whole(bytes) => bytes.is_empty(),
             Kind::Streamed(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Whole(body) => body.size_hint(),
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Streamed(body) => body.size_hint(),
         }
     }

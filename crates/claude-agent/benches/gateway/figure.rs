@@ -17,6 +17,8 @@ pub(crate) enum Need {
     RatioAtLeast(f64),
     /// Of `ours` less the baseline, where there is one.
     AddedAtMost(f64),
+    /// Told, and not asked for.
+    Nothing,
 }
 
 impl Figure<'_> {
@@ -29,6 +31,7 @@ impl Figure<'_> {
             Need::AddedAtMost(most) if self.baseline.is_some() => {
                 (format!("at most {most} {} more", self.unit), added <= most)
             }
+            Need::Nothing => ("–".to_owned(), true),
             Need::AddedAtMost(most) => (format!("<= {most} {}", self.unit), added <= most),
         };
         println!(

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::daemon::{Daemon, Messages};
 use super::figure::{Figure, Need, median};
 use super::load::{self, Connection, Target};
+use super::upstream::STREAM;
 
 /// Exchanges of each kind, in turns.
 const EXCHANGES: usize = 3_000;
@@ -26,7 +27,7 @@ pub(crate) async fn measure(folder: &Path, upstream: SocketAddr) {
         includes: "median from the first byte sent to the last one received, on connections that are open",
     }
     .print();
-    let stream = by_turns(&daemon.target, &direct, &load::streamed()).await;
+    let stream = by_turns(&daemon.target, &direct, &load::streamed(STREAM)).await;
     Figure {
         name: "first byte of a stream, against asking directly",
         ours: stream.ours_first,

@@ -7,16 +7,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::upstream::{STREAM, content_length};
+use super::upstream::content_length;
 
 /// A request that is answered with a plain body, of about this many bytes itself.
 pub(crate) fn plain(prompt_bytes: usize) -> String {
     body("claude-sonnet-5-5", "false", prompt_bytes)
 }
 
-/// A request that is answered with a stream.
-pub(crate) fn streamed() -> String {
-    body(STREAM, "true", 1800)
+/// A request that is answered with a stream of that kind.
+pub(crate) fn streamed(kind: &str) -> String {
+    body(kind, "true", 1800)
 }
 
 /// The fields stand in the order in which the official clients send them: the prompt comes before `stream`.

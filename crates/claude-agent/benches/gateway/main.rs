@@ -27,9 +27,13 @@ mod upstream;
 
 fn main() {
     // Anything that asks for a list of tests gets none; cargo runs benches with `--bench`.
-    if std::env::args().any(|word| word == "--list") {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.iter().any(|word| word == "--list") {
         return;
     }
+    // Words name the parts that are wanted, as in `cargo bench --bench gateway -- cached`; none is all.
+    let all = words.iter().all(|word| word.starts_with("--"));
+    let wants = |part: &str| all || words.iter().any(|word| word == part);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -38,9 +42,20 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     runtime.block_on(async {
         let upstream = upstream::start().await;
-        cpu::measure(folder.path(), upstream).await;
-        latency::measure(folder.path(), upstream).await;
-        many::measure(folder.path(), upstream).await;
-        idle::measure(folder.path(), upstream).await;
+        if wants("cpu") {
+            cpu::measure(folder.path(), upstream).await;
+        }
+        if wants("cached") {
+            cpu::cached(folder.path(), upstream).await;
+        }
+        if wants("latency") {
+            latency::measure(folder.path(), upstream).await;
+        }
+        if wants("many") {
+            many::measure(folder.path(), upstream).await;
+        }
+        if wants("idle") {
+            idle::measure(folder.path(), upstream).await;
+        }
     });
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::daemon::{Daemon, Messages};
 use super::figure::{Figure, Need};
 use super::load;
-use super::upstream::OPEN;
+use super::upstream::{OPEN, STREAM};
 
 const STREAMS: usize = 5_000;
 
@@ -20,9 +20,9 @@ const SETTLE: Duration = Duration::from_secs(6);
 pub(crate) async fn measure(folder: &Path, upstream: SocketAddr) {
     let daemon = Daemon::start(&folder.join("many"), upstream, Messages::Fresh);
     // What the first requests need once is not counted for each stream.
-    load::run(&daemon.target, 32, 320, &load::streamed()).await;
+    load::run(&daemon.target, 32, 320, &load::streamed(STREAM)).await;
     let before = daemon.resident();
-    let request = daemon.target.request(&load::body(OPEN, "true", 1800));
+    let request = daemon.target.request(&load::streamed(OPEN));
     let mut open = Vec::with_capacity(STREAMS);
     while open.len() < STREAMS {
         let mut opening = tokio::task::JoinSet::new();

@@ -1,4 +1,5 @@
-//! The floor: nginx with one worker, connections to the upstream kept open, no access log, nothing checked or counted.
+//! The floor: nginx, as Debian's package sets it up and as somebody would who tunes it for this very load. Nothing is checked
+//! or counted by either.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -10,23 +11,33 @@ use super::load::Target;
 
 const START_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How nginx is set up.
+#[derive(Clone, Copy)]
+pub(crate) enum Setup {
+    /// The packaged configuration with a `proxy_pass` and without buffering of answers, which would hold up events. Its access
+    /// log is off: ours writes no line for a request either.
+    Plain,
+    /// One worker, connections to the upstream kept open, room for whole prompts in memory.
+    Tuned,
+}
+
 pub(crate) struct Nginx {
     child: Child,
     pub(crate) target: Target,
 }
 
 impl Nginx {
-    pub(crate) fn start(folder: &Path, upstream: SocketAddr) -> Self {
+    pub(crate) fn start(folder: &Path, upstream: SocketAddr, setup: Setup) -> Self {
         // Nothing else on a machine that measures takes the port in between.
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
             .unwrap()
             .port();
-        let folder = folder.join("nginx");
+        let folder = folder.join(format!("nginx-{port}"));
         std::fs::create_dir_all(&folder).unwrap();
         let file = folder.join("nginx.conf");
-        std::fs::write(&file, configuration(&folder, port, upstream)).unwrap();
+        std::fs::write(&file, configuration(&folder, port, upstream, setup)).unwrap();
         let child = Command::new("nginx")
             .arg("-e")
             .arg(folder.join("error.log"))
@@ -55,7 +66,7 @@ impl Nginx {
         }
     }
 
-    /// Of master and worker together.
+    /// Of master and workers together.
     pub(crate) fn cpu(&self) -> Duration {
         let master = self.child.id();
         let children = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
@@ -69,26 +80,55 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // The master ends its worker when it is asked, not when it is killed.
+        // The master ends its workers when it is asked, not when it is killed.
         drop(Command::new("kill").arg(self.child.id().to_string()).status());
         drop(self.child.wait());
     }
 }
 
-fn configuration(folder: &Path, port: u16, upstream: SocketAddr) -> String {
+fn configuration(folder: &Path, port: u16, upstream: SocketAddr, setup: Setup) -> String {
     let folder = folder.display();
-    format!(
+    // What both need to run from a folder of their own. Only a superuser's nginx looks at `user`.
+    let own = format!(
         "daemon off;
-worker_processes 1;
+user root;
 pid {folder}/nginx.pid;
-events {{ worker_connections 4096; }}
-http {{
+"
+    );
+    let paths = format!(
+        "
     access_log off;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
+    scgi_temp_path {folder}/scgi;"
+    );
+    match setup {
+        Setup::Plain => format!(
+            "{own}worker_processes auto;
+events {{ worker_connections 768; }}
+http {{{paths}
+    sendfile on;
+    tcp_nopush on;
+    types_hash_max_size 2048;
+    include /etc/nginx/mime.types;
+    default_type application/octet-stream;
+    gzip on;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://{upstream};
+            proxy_buffering off;
+        }}
+    }}
+}}
+"
+        ),
+        Setup::Tuned => format!(
+            "{own}worker_processes 1;
+events {{ worker_connections 4096; }}
+http {{{paths}
     client_body_buffer_size 512k;
     client_max_body_size 32m;
     tcp_nodelay on;
@@ -105,5 +145,6 @@ http {{
     }}
 }}
 "
-    )
+        ),
+    }
 }

@@ -18,7 +18,11 @@ const OPEN_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What a request asks for: a marker in its `model`, so that no JSON has to be read here.
 pub(crate) const STREAM: &str = "bench-stream";
+pub(crate) const SPACED: &str = "bench-spaced";
 pub(crate) const OPEN: &str = "bench-open";
+
+/// From one delta to the next of a stream in which each comes by itself. Longer than anybody needs to pass one on.
+const SPACED_INTERVAL: Duration = Duration::from_millis(2);
 
 static ANSWER: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let start = r#"{"id":"msg_01Bench","type":"message","role":"assistant","model":"claude-sonnet-5-5","content":[{"type":"text","text":""#;
@@ -88,6 +92,7 @@ async fn serve(mut stream: TcpStream) {
         let written = match request {
             Wanted::Answer => stream.write_all(&ANSWER).await,
             Wanted::Stream => write_stream(&mut stream).await,
+            Wanted::Spaced => write_spaced(&mut stream).await,
             Wanted::Open => write_forever(&mut stream).await,
         };
         if written.is_err() {
@@ -99,6 +104,7 @@ async fn serve(mut stream: TcpStream) {
 enum Wanted {
     Answer,
     Stream,
+    Spaced,
     Open,
 }
 
@@ -117,6 +123,8 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Wa
             let body = &body[..body.len().min(200)];
             return Some(if memchr::memmem::find(body, STREAM.as_bytes()).is_some() {
                 Wanted::Stream
+            } else if memchr::memmem::find(body, SPACED.as_bytes()).is_some() {
+                Wanted::Spaced
             } else if memchr::memmem::find(body, OPEN.as_bytes()).is_some() {
                 Wanted::Open
             } else {
@@ -142,6 +150,16 @@ async fn write_stream(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.write_all(STREAM_HEAD).await?;
     for event in EVENTS.iter() {
         stream.write_all(event).await?;
+    }
+    stream.write_all(b"0\r\n\r\n").await
+}
+
+/// Each event some time after the one before, as a model writes.
+async fn write_spaced(stream: &mut TcpStream) -> std::io::Result<()> {
+    stream.write_all(STREAM_HEAD).await?;
+    for event in EVENTS.iter() {
+        stream.write_all(event).await?;
+        tokio::time::sleep(SPACED_INTERVAL).await;
     }
     stream.write_all(b"0\r\n\r\n").await
 }

@@ -1,64 +1,68 @@
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming};
+use hyper::body::SizeHint;
 
-use super::{Direct, Home, unwoken};
+use super::super::AnswerError;
+use super::{Direct, Home};
 
 /// An answer's body that drives the connection it comes over. At its end the connection goes home; dropped before that, it
 /// is closed.
 pub(in super::super) struct DirectBody {
-    body: Incoming,
-    /// None once it went home.
+    /// None once it went home, or failed.
     connection: Option<Box<Direct>>,
     home: Home,
+    /// The head says how long it is.
+    measured: bool,
 }
 
 impl DirectBody {
-    pub(in super::super) fn new(body: Incoming, connection: Box<Direct>, home: Home) -> Self {
+    pub(in super::super) fn new(connection: Box<Direct>, home: Home) -> Self {
         let mut direct = DirectBody {
-            body,
+            measured: connection.incoming.left().is_some(),
             connection: Some(connection),
             home,
         };
-        if direct.body.is_end_stream() {
-            direct.go_home();
-        }
+        direct.go_home_at_end();
         direct
     }
 
-    pub(in super::super) fn body(&self) -> &Incoming {
-        &self.body
+    pub(in super::super) fn is_end_stream(&self) -> bool {
+        self.connection.is_none()
     }
 
-    pub(in super::super) fn poll_frame(
+    pub(in super::super) fn size_hint(&self) -> SizeHint {
+        if !self.measured {
+            return SizeHint::default();
+        }
+        let left = self.connection.as_ref().map_or(0, |connection| {
+            let ready = connection.ready.len() as u64;
+            connection.incoming.left().unwrap_or(0).saturating_add(ready)
+        });
+        SizeHint::with_exact(left)
+    }
+
+    pub(in super::super) fn poll_data(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut frame = self.poll_body();
-        if frame.is_pending()
-            && let Some(connection) = &mut self.connection
-        {
-            connection.drive(cx);
-            frame = self.poll_body();
-        }
-        match &frame {
-            Poll::Ready(Some(Ok(_))) if !self.body.is_end_stream() => {}
-            Poll::Ready(Some(Ok(_)) | None) => self.go_home(),
+    ) -> Poll<Option<Result<Bytes, AnswerError>>> {
+        let Some(connection) = &mut self.connection else {
+            return Poll::Ready(None);
+        };
+        let data = connection.poll_body(cx);
+        match &data {
             Poll::Ready(Some(Err(_))) => self.connection = None,
+            Poll::Ready(_) => self.go_home_at_end(),
             Poll::Pending => {}
         }
-        frame
+        data
     }
 
-    /// Pieces come while the connection is driven, which is here and nowhere else.
-    fn poll_body(&mut self) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        unwoken(|cx| Pin::new(&mut self.body).poll_frame(cx))
-    }
-
-    fn go_home(&mut self) {
-        if let (Some(connection), Some(home)) = (self.connection.take(), self.home.upgrade()) {
+    fn go_home_at_end(&mut self) {
+        if let Some(connection) = self.connection.take_if(|connection| connection.is_end())
+            && connection.is_reusable()
+            && let Some(home) = self.home.upgrade()
+        {
             home.put(connection);
         }
     }

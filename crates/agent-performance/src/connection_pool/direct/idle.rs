@@ -57,16 +57,16 @@ impl Idle {
     pub(in super::super) fn take(&self) -> Option<Box<Direct>> {
         loop {
             let (_, mut connection) = self.kept.lock().connections.pop()?;
-            if connection.is_free(&mut Context::from_waker(Waker::noop())) {
+            if connection.is_quiet(&mut Context::from_waker(Waker::noop())) {
                 return Some(connection);
             }
         }
     }
 
-    /// Keeps `connection` for the next request, if it can take one.
+    /// Keeps `connection`, which has to be reusable, for the next request, if the server has not closed it.
     pub(super) fn put(self: &Arc<Self>, mut connection: Box<Direct>) {
         // From here on the keeper hears of it.
-        if !connection.is_free(&mut Context::from_waker(&self.waker)) {
+        if !connection.is_quiet(&mut Context::from_waker(&self.waker)) {
             return;
         }
         let mut kept = self.kept.lock();
@@ -92,7 +92,7 @@ impl Idle {
         let gone: Vec<_> = kept
             .connections
             .extract_if(.., |(since, connection)| {
-                ends(*since).is_some_and(|end| end <= now) || !connection.is_free(&mut cx)
+                ends(*since).is_some_and(|end| end <= now) || !connection.is_quiet(&mut cx)
             })
             .collect();
         let next = kept.connections.first().map(|(since, _)| *since);
