@@ -71,8 +71,6 @@ pub(crate) struct CallRunner<'a> {
     pub(crate) emitter: &'a Emitter,
     pub(crate) instruments: &'a Instruments,
     pub(crate) audit: &'a AuditLog,
-    /// The session, as it stands in the audit log.
-    pub(crate) session: String,
     pub(crate) max_parallel: usize,
     /// Tokens of the model's window.
     pub(crate) window: u64,

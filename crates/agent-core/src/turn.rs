@@ -356,7 +356,6 @@ impl Turn<'_> {
             emitter: self.emitter,
             instruments: &self.parts.instruments,
             audit: &self.parts.audit,
-            session: self.conversation.id().to_string(),
             max_parallel: self.parts.settings.max_parallel_tools,
             window: self.parts.settings.context_window(),
         }

@@ -32,7 +32,7 @@ impl CallRunner<'_> {
         reason: String,
     ) -> Result<(), End> {
         let recorded = self.audit.record(AuditEvent::PermissionDecided {
-            session: self.session.clone(),
+            session: self.session.to_string(),
             tool: call.name.clone(),
             action: prepared.summary(),
             decision,
@@ -44,7 +44,7 @@ impl CallRunner<'_> {
 
     pub(super) fn executed(&self, call: &ToolUseBlock, action: String, outcome: ToolOutcome, took: Duration) {
         let recorded = self.audit.record(AuditEvent::ToolExecuted {
-            session: self.session.clone(),
+            session: self.session.to_string(),
             tool: call.name.clone(),
             action,
             outcome,
