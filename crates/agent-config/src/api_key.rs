@@ -99,7 +99,14 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_refused_without_being_shown() {
-        for text in ["", " \n", "a b", "a\nb", "schl\u{fc}ssel", &"x".repeat(MAX_KEY_BYTES + 1)] {
+        for text in [
+            "",
+            " \n",
+            "a b",
+            "a\nb",
+            "schl\u{fc}ssel",
+            &"x".repeat(MAX_KEY_BYTES + 1),
+        ] {
             assert!(parse_api_key(text).is_err());
         }
         assert_eq!(parse_api_key(" sk-ant-1\n").unwrap().expose(), "sk-ant-1");

@@ -126,8 +126,12 @@ pub(crate) fn find(
 /// The key in the file at `path`, or what is wrong with the file and what would be right.
 fn read_key(path: &Path) -> Result<Secret, (String, String)> {
     let text = files::read_text(path, MAX_KEY_FILE, Allow::Private).map_err(|fault| explain(&fault, path))?;
-    parse_api_key(&text)
-        .map_err(|message| (format!("names a file whose content {message}"), VALID_KEY.to_owned()))
+    parse_api_key(&text).map_err(|message| {
+        (
+            format!("names a file whose content {message}"),
+            VALID_KEY.to_owned(),
+        )
+    })
 }
 
 fn explain(fault: &FileFault, path: &Path) -> (String, String) {

@@ -128,7 +128,11 @@ impl KeyFile {
         };
         // Not the parser's own words: they may quote a key.
         let stored: Stored = serde_json::from_str(text.expose()).map_err(|error| {
-            malformed(format!("line {}, column {} is wrong", error.line(), error.column()))
+            malformed(format!(
+                "line {}, column {} is wrong",
+                error.line(),
+                error.column()
+            ))
         })?;
         if stored.version != VERSION {
             return Err(malformed(format!(
@@ -140,7 +144,8 @@ impl KeyFile {
             return Err(malformed(format!("it holds more than {MAX_KEYS} keys")));
         }
         let keys = stored.keys.into_iter().map(StoredKey::checked);
-        keys.collect::<Result<_, _>>().map_err(|why| malformed(why.to_owned()))
+        keys.collect::<Result<_, _>>()
+            .map_err(|why| malformed(why.to_owned()))
     }
 
     /// Changes the keys, while nobody else does, and gives what `change` gives. The file is written only if `change` succeeds
@@ -217,7 +222,9 @@ impl KeyFile {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         // Mode 0600 and O_EXCL from the start.
-        let mut file = tempfile::Builder::new().prefix(".new-keys-").tempfile_in(folder)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".new-keys-")
+            .tempfile_in(folder)?;
         file.write_all(&text)?;
         file.as_file().sync_all()?;
         file.persist(&self.path).map_err(|error| error.error)?;

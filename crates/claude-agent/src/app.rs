@@ -25,9 +25,9 @@ use agent_performance::metrics::MetricsCollector;
 pub use self::audit::{audit_folder, open_audit};
 use self::core::Core;
 pub use self::cut::{Rules, rules};
-pub use self::keys::{Keys, key_file, now};
 pub use self::daemon::{Daemon, Doors, LogBuffer, log_buffer};
 pub(crate) use self::daemon::{token_file, unix_socket};
+pub use self::keys::{Keys, key_file, now};
 use self::pace::Pace;
 use crate::published::Busy;
 

@@ -71,7 +71,9 @@ pub enum KeyError {
         host: String,
     },
     /// There are keys, but for other hosts.
-    #[error("none of the API keys is bound to {host}; `claude-agent keys add --host {host}` adds one that is")]
+    #[error(
+        "none of the API keys is bound to {host}; `claude-agent keys add --host {host}` adds one that is"
+    )]
     OtherHosts {
         /// The host.
         host: String,

@@ -51,7 +51,9 @@ pub fn rotate(keys: &mut [ApiKey], host: &str, to: Option<&str>) -> Result<Rotat
             id: id.to_owned(),
             host: host.to_owned(),
         }),
-        (None, None) => Err(NoStandby::None { host: host.to_owned() }),
+        (None, None) => Err(NoStandby::None {
+            host: host.to_owned(),
+        }),
     }
 }
 
@@ -79,7 +81,9 @@ pub fn rotate_by_age(
         .position(|key| key.is_bound_to(host) && key.state == KeyState::Standby && !is_old(key));
     match next {
         Some(next) => Ok(Some(change_to(keys, host, next))),
-        None => Err(NoStandby::None { host: host.to_owned() }),
+        None => Err(NoStandby::None {
+            host: host.to_owned(),
+        }),
     }
 }
 

@@ -56,7 +56,10 @@ fn a_refused_key_is_set_aside_once_however_many_requests_tell() {
         .iter()
         .map(|used| ring.rejected(used).unwrap().id().to_owned())
         .collect();
-    assert!(next.iter().all(|id| id == "b"), "c is not used up by the same refusal");
+    assert!(
+        next.iter().all(|id| id == "b"),
+        "c is not used up by the same refusal"
+    );
     let states: Vec<_> = ring.keys().iter().map(|key| key.state).collect();
     assert_eq!(states, [KeyState::Rejected, KeyState::Active, KeyState::Standby]);
 }
@@ -69,7 +72,10 @@ fn the_last_key_is_never_set_aside() {
     }
     assert!(ring.rejected(&ring.current().unwrap()).is_none());
     assert_eq!(in_use(&ring), "c");
-    assert!(ring.rotate().is_err(), "refused keys do not come back by themselves");
+    assert!(
+        ring.rotate().is_err(),
+        "refused keys do not come back by themselves"
+    );
 }
 
 #[test]
@@ -81,7 +87,10 @@ fn api_keys_are_bound_to_hosts() {
     there.hosts = vec!["evil.example".to_owned()];
     let ring = KeyRing::new(&elsewhere, vec![key("a", KeyState::Active), there]).unwrap();
     assert_eq!(in_use(&ring), "there");
-    assert!(ring.rejected(&ring.current().unwrap()).is_none(), "the other key is not for this host");
+    assert!(
+        ring.rejected(&ring.current().unwrap()).is_none(),
+        "the other key is not for this host"
+    );
     assert!(!ring.is_for(&address()) && !ring.is_for(&"http://evil.example".parse().unwrap()));
     ring.replace(vec![key("a", KeyState::Active)]).unwrap();
     assert!(ring.current().is_none());
@@ -91,7 +100,12 @@ fn api_keys_are_bound_to_hosts() {
 fn no_key_goes_unencrypted_to_another_machine() {
     let keys = |url: &str| KeyRing::of(&url.parse().unwrap(), Secret::from("sk-ant-hidden"));
     assert!(matches!(keys("http://host"), Err(KeyError::Unencrypted { .. })));
-    for url in ["https://host", "http://127.0.0.1:1", "http://[::1]", "http://localhost"] {
+    for url in [
+        "https://host",
+        "http://127.0.0.1:1",
+        "http://[::1]",
+        "http://localhost",
+    ] {
         assert!(keys(url).unwrap().current().is_some(), "{url}");
     }
 }
@@ -104,7 +118,10 @@ fn keys_that_no_header_carries_are_refused_and_nothing_shows_a_key() {
     let current = ring.current().unwrap();
     let mut headers = HeaderMap::new();
     current.put_on(&mut headers, ApiVersion::V2026_10_21);
-    let shown = format!("{refused} {refused:?} {ring:?} {current:?} {headers:?} {:?}", ring.keys());
+    let shown = format!(
+        "{refused} {refused:?} {ring:?} {current:?} {headers:?} {:?}",
+        ring.keys()
+    );
     assert!(!shown.contains("hidden"), "{shown}");
     assert_eq!(headers["authorization"], "Bearer sk-ant-hidden-a");
 }
@@ -119,16 +136,25 @@ fn keys_rotate_by_age_in_simulated_time() {
     let rotated = at(30).unwrap().unwrap();
     assert_eq!((rotated.from.as_deref(), rotated.to.as_str()), (Some("a"), "b"));
     assert_eq!(at(49), Ok(None));
-    assert!(at(50).is_err(), "an old key, and no younger one: stays, and is told");
+    assert!(
+        at(50).is_err(),
+        "an old key, and no younger one: stays, and is told"
+    );
     assert_eq!(keys[1].state, KeyState::Active);
-    assert_eq!(rotate_by_age(&mut keys, "other.example", 99 * DAY, month), Ok(None));
+    assert_eq!(
+        rotate_by_age(&mut keys, "other.example", 99 * DAY, month),
+        Ok(None)
+    );
 }
 
 #[test]
 fn by_hand_any_key_can_be_brought_back() {
     let mut keys = vec![key("a", KeyState::Rejected), key("b", KeyState::Active)];
     assert!(rotate(&mut keys, HOST, None).is_err());
-    assert!(matches!(rotate(&mut keys, HOST, Some("x")), Err(NoStandby::Unknown { .. })));
+    assert!(matches!(
+        rotate(&mut keys, HOST, Some("x")),
+        Err(NoStandby::Unknown { .. })
+    ));
     let rotation = rotate(&mut keys, HOST, Some("a")).unwrap();
     assert_eq!((rotation.from.as_deref(), rotation.to.as_str()), (Some("b"), "a"));
     assert_eq!(keys[1].state, KeyState::Retired);
@@ -138,7 +164,11 @@ fn by_hand_any_key_can_be_brought_back() {
 fn what_a_ring_found_out_is_carried_over() {
     let ring = ring();
     ring.rejected(&ring.current().unwrap());
-    let mut stored = vec![key("a", KeyState::Active), key("b", KeyState::Standby), key("n", KeyState::Standby)];
+    let mut stored = vec![
+        key("a", KeyState::Active),
+        key("b", KeyState::Standby),
+        key("n", KeyState::Standby),
+    ];
     assert!(set_aside(&mut stored, &ring.keys()));
     let states: Vec<_> = stored.iter().map(|key| key.state).collect();
     assert_eq!(states, [KeyState::Rejected, KeyState::Active, KeyState::Standby]);

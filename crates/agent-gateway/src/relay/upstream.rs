@@ -133,7 +133,14 @@ impl Api {
         let is_newest = headers
             .get(VERSION)
             .is_some_and(|version| version == newest.as_str());
-        key.put_on(headers, if is_newest { newest } else { ApiVersion::V2023_06_01 });
+        key.put_on(
+            headers,
+            if is_newest {
+                newest
+            } else {
+                ApiVersion::V2023_06_01
+            },
+        );
         Some(key)
     }
 

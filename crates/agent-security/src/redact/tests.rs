@@ -234,6 +234,9 @@ fn a_secret_learnt_later_is_taken_out_by_every_clone_from_then_on() {
 fn of_too_many_secrets_the_oldest_are_given_up_and_the_newest_known() {
     let redactor = Redactor::default();
     redactor.learn((0..=MAX_SECRETS).map(|number| Secret::from(format!("opaque-{number}-opaque"))));
-    assert_eq!(redactor.redact(&format!("opaque-{MAX_SECRETS}-opaque")), REPLACEMENT);
+    assert_eq!(
+        redactor.redact(&format!("opaque-{MAX_SECRETS}-opaque")),
+        REPLACEMENT
+    );
     assert_eq!(redactor.redact("opaque-0-opaque"), "opaque-0-opaque");
 }

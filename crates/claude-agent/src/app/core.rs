@@ -41,14 +41,16 @@ impl Core {
         let config = &loaded.config;
         let lifecycle = Lifecycle::new();
         let performance = Performance::new(config, environment, &lifecycle, pace)?;
-        let client = performance.client(cut::client(loaded, keys.ring())?).map_err(|error| {
-            misconfigured(
-                format!("the API can't be used: {error}"),
-                "check the section [api]",
-            )
-        })?;
+        let client = performance
+            .client(cut::client(loaded, keys.ring())?)
+            .map_err(|error| {
+                misconfigured(
+                    format!("the API can't be used: {error}"),
+                    "check the section [api]",
+                )
+            })?;
         let prices = cut::prices(config)?;
-        let audit = open_audit(loaded)?;
+        let audit = open_audit(loaded, keys.redactor())?;
         let policy = cut::policy(config, presence)?;
         let instruments = performance.instruments();
         let store = SessionStore::open_with(store_file(config), instruments.clone())?;

@@ -64,7 +64,10 @@ async fn register(
     let mut api = ApiConnectivityCheck::new(&config.api.base_url, connections);
     if keys.current().is_some() {
         let keys = keys.clone();
-        api = api.with_key(move || keys.current().map(|key| key.secret().clone()), config.api.api_version);
+        api = api.with_key(
+            move || keys.current().map(|key| key.secret().clone()),
+            config.api.api_version,
+        );
     }
     monitor.register_check(api).await?;
     monitor

@@ -103,7 +103,9 @@ impl Keys {
     /// Takes up what commands change in the file, rotates by age, and writes down which keys were refused, until `lifecycle`
     /// ends.
     pub(super) fn keep(&self, lifecycle: &Lifecycle) {
-        let Some(mut stored) = self.stored.clone() else { return };
+        let Some(mut stored) = self.stored.clone() else {
+            return;
+        };
         let (ring, redactor, stop) = (self.ring.clone(), self.redactor.clone(), lifecycle.token());
         drop(lifecycle.spawn("api-keys", async move {
             while stop
@@ -273,8 +275,18 @@ mod tests {
             key("a", 0, KeyState::Active),
             key("b", 20 * DAY, KeyState::Standby),
         ]);
-        assert_eq!((fixture.look_on(29), fixture.look_on(30)), ("a".into(), "b".into()));
-        let states: Vec<_> = fixture.stored.file.load().unwrap().iter().map(|key| key.state).collect();
+        assert_eq!(
+            (fixture.look_on(29), fixture.look_on(30)),
+            ("a".into(), "b".into())
+        );
+        let states: Vec<_> = fixture
+            .stored
+            .file
+            .load()
+            .unwrap()
+            .iter()
+            .map(|key| key.state)
+            .collect();
         assert_eq!(states, [KeyState::Retired, KeyState::Active]);
         assert_eq!(fixture.look_on(99), "b", "an old key is better than none");
     }

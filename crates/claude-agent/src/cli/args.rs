@@ -378,7 +378,9 @@ pub(super) enum KeysCommand {
         output: DataOutput,
     },
     /// Add the key that is typed, or comes on standard input
-    #[command(after_help = "Examples:\n  claude-agent keys add\n  pass show anthropic | claude-agent keys add work")]
+    #[command(
+        after_help = "Examples:\n  claude-agent keys add\n  pass show anthropic | claude-agent keys add work"
+    )]
     Add {
         /// What to call it
         name: Option<String>,

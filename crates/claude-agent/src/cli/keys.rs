@@ -6,11 +6,13 @@ use std::os::unix::fs::DirBuilderExt as _;
 use agent_claude::keys::{rotate, single};
 use agent_config::{ApiKey, KeyState, Loaded, MAX_KEY_BYTES, Secret, host_of, parse_api_key};
 use agent_security::key_file::{KeyFile, KeyFileError, MAX_HOSTS, is_id};
+use agent_security::redact::Redactor;
 use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::args::{DataFormat, KeysCommand};
+use super::audit::record;
 use super::exit::Exit;
 use super::output::{self, Table};
 use super::{Failure, app};
@@ -21,20 +23,39 @@ const SHOWN: usize = 4;
 /// Of a shorter key that would be too much.
 const MIN_SHOWN_OF: usize = 20;
 
-pub(super) fn execute(loaded: &Loaded, command: KeysCommand, quiet: bool) -> Result<Exit, Failure> {
+pub(super) fn execute(
+    loaded: &Loaded,
+    redactor: &Redactor,
+    command: KeysCommand,
+    quiet: bool,
+) -> Result<Exit, Failure> {
     let file = app::key_file(&loaded.config);
+    // Before it is done; a command that is refused afterwards was tried all the same.
+    let tried = |act: &str, name: Option<&str>| {
+        make_folder(loaded)?;
+        let audit = app::open_audit(loaded, redactor)?;
+        record(&audit, act, name.unwrap_or("(next)").to_owned())
+    };
     let done = match command {
         KeysCommand::List { output } => list(loaded, &file, output.format),
         KeysCommand::Add { name, host } => {
-            make_folder(loaded)?;
+            tried("API key added", name.as_deref())?;
             add(loaded, &file, name, &host)
         }
-        KeysCommand::Rotate { to } => rotate_to(loaded, &file, to.as_deref()),
-        KeysCommand::Remove { name } => remove(&file, &name),
+        KeysCommand::Rotate { to } => {
+            tried("API key rotated", to.as_deref())?;
+            rotate_to(loaded, &file, to.as_deref())
+        }
+        KeysCommand::Remove { name } => {
+            tried("API key removed", Some(&name))?;
+            remove(&file, &name)
+        }
     };
     done?;
     if let (false, Some(source)) = (quiet, &loaded.api_key_source) {
-        output::note(&format!("the key in {source} is used, and not those that are stored here"));
+        output::note(&format!(
+            "the key in {source} is used, and not those that are stored here"
+        ));
     }
     Ok(Exit::Done)
 }
@@ -87,14 +108,22 @@ fn add(loaded: &Loaded, file: &KeyFile, name: Option<String>, hosts: &[String]) 
         && !is_id(name)
     {
         let failure = Failure::new(Exit::Usage, format!("{name}: not a name for a key"));
-        return Err(failure.advise("use up to 64 letters, digits, `-`, `_` and `.`; the key itself is read from standard input"));
+        return Err(failure.advise(
+            "use up to 64 letters, digits, `-`, `_` and `.`; the key itself is read from standard input",
+        ));
     }
     let hosts = match hosts {
         [] => vec![host_of(&loaded.config.api.base_url)],
         hosts if hosts.len() > MAX_HOSTS => {
-            return Err(Failure::new(Exit::Usage, format!("a key can be bound to {MAX_HOSTS} hosts")));
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("a key can be bound to {MAX_HOSTS} hosts"),
+            ));
         }
-        hosts => hosts.iter().map(|host| checked_host(host)).collect::<Result<_, _>>()?,
+        hosts => hosts
+            .iter()
+            .map(|host| checked_host(host))
+            .collect::<Result<_, _>>()?,
     };
     let secret = read_key()?;
     let added = file.change(|keys| {
@@ -105,7 +134,8 @@ fn add(loaded: &Loaded, file: &KeyFile, name: Option<String>, hosts: &[String]) 
         if keys.iter().any(|key| key.id == id) {
             return Err(refused(format!("there is a key called {id} already")));
         }
-        let in_use = |key: &ApiKey| key.state == KeyState::Active && hosts.iter().any(|host| key.is_bound_to(host));
+        let in_use =
+            |key: &ApiKey| key.state == KeyState::Active && hosts.iter().any(|host| key.is_bound_to(host));
         let state = if keys.iter().any(in_use) {
             KeyState::Standby
         } else {
@@ -132,7 +162,10 @@ fn add(loaded: &Loaded, file: &KeyFile, name: Option<String>, hosts: &[String]) 
 fn rotate_to(loaded: &Loaded, file: &KeyFile, to: Option<&str>) -> Result<(), Failure> {
     let host = host_of(&loaded.config.api.base_url);
     let rotation = file.change(|keys| rotate(keys, &host, to).map_err(|error| refused(error.to_string())))?;
-    let before = rotation.from.map(|from| format!(" instead of {from}")).unwrap_or_default();
+    let before = rotation
+        .from
+        .map(|from| format!(" instead of {from}"))
+        .unwrap_or_default();
     output::line(&format!(
         "{} is used for {host} now{before}; requests under way keep theirs",
         rotation.to
@@ -152,8 +185,12 @@ fn remove(file: &KeyFile, name: &str) -> Result<(), Failure> {
         let hosts = removed.hosts.iter();
         Ok(hosts.filter_map(|host| rotate(keys, host, None).ok()).last())
     })?;
-    let next = next.map(|next| format!("; {} is used now", next.to)).unwrap_or_default();
-    output::line(&format!("removed {name}{next}; it is still valid until you revoke it at the API"))
+    let next = next
+        .map(|next| format!("; {} is used now", next.to))
+        .unwrap_or_default();
+    output::line(&format!(
+        "removed {name}{next}; it is still valid until you revoke it at the API"
+    ))
 }
 
 /// From standard input, or typed unseen. Never from the arguments, which every process can read.
@@ -176,12 +213,15 @@ fn read_key() -> Result<Secret, Failure> {
 }
 
 fn typed_unseen() -> Result<Secret, Failure> {
-    let unusable = |error: io::Error| Failure::new(Exit::Failed, format!("the terminal can't be used: {error}"));
+    let unusable =
+        |error: io::Error| Failure::new(Exit::Failed, format!("the terminal can't be used: {error}"));
     output::note("API key (it is not shown; Enter ends it, Ctrl-C gives up):");
     crossterm::terminal::enable_raw_mode().map_err(unusable)?;
     let typed = typed(&mut || event::read());
     crossterm::terminal::disable_raw_mode().map_err(unusable)?;
-    typed.map_err(unusable)?.ok_or_else(|| Failure::told(Exit::Cancelled))
+    typed
+        .map_err(unusable)?
+        .ok_or_else(|| Failure::told(Exit::Cancelled))
 }
 
 /// One line of keystrokes; `None` when the person gives up.
@@ -254,7 +294,10 @@ fn refused(message: String) -> Failure {
 
 fn make_folder(loaded: &Loaded) -> Result<(), Failure> {
     let folder = &loaded.config.deployment.data_directory;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder);
     made.map_err(|error| {
         Failure::new(
             Exit::Failed,

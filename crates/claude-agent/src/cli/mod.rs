@@ -99,12 +99,13 @@ fn dispatch(cli: Cli, redactor: &Redactor) -> Result<Exit, Failure> {
         }
         Command::Sessions(command) => {
             let (loaded, _) = load(&common, None)?;
-            block_on(async { sessions::execute(&loaded, command).await })
+            redactor.learn(loaded.api_key.clone());
+            block_on(async { sessions::execute(&loaded, redactor, command).await })
         }
         Command::Keys(command) => {
             let (loaded, _) = load(&common, None)?;
             redactor.learn(loaded.api_key.clone());
-            keys::execute(&loaded, command, common.quiet)
+            keys::execute(&loaded, redactor, command, common.quiet)
         }
         Command::Metrics(args) => {
             let (loaded, _) = load(&common, None)?;
@@ -134,7 +135,14 @@ fn dispatch(cli: Cli, redactor: &Redactor) -> Result<Exit, Failure> {
             let spans = SpanTimings::default();
             logging::start_daemon(&loaded.config, &logs, &spans);
             let keys = Keys::open(&loaded, redactor)?;
-            block_on(serve::execute(loaded, &environment, &keys, logs, &spans, common.quiet))
+            block_on(serve::execute(
+                loaded,
+                &environment,
+                &keys,
+                logs,
+                &spans,
+                common.quiet,
+            ))
         }
         Command::Chat(args) => {
             let (loaded, environment) = load(&common, Some(&args.agent))?;

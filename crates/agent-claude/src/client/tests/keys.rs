@@ -27,7 +27,12 @@ fn sent(server: &Server) -> Vec<&'static str> {
 
 #[tokio::test]
 async fn a_refused_key_is_replaced_and_the_request_goes_once_more() {
-    let server = Server::start([brief_error(401, "authentication_error"), stream("hello"), message()]).await;
+    let server = Server::start([
+        brief_error(401, "authentication_error"),
+        stream("hello"),
+        message(),
+    ])
+    .await;
     let ring = two_keys(&server);
     let client = client_with(&server, |config| config.keys = ring.clone());
     let stream = client.stream_message(&question()).await.unwrap();
@@ -45,5 +50,9 @@ async fn when_all_keys_are_refused_each_is_tried_once_and_the_refusal_is_told() 
     assert_eq!(status(client.send_message(&question()).await), 401);
     assert_eq!(sent(&server), ["old", "new"]);
     assert_eq!(status(client.send_message(&question()).await), 401);
-    assert_eq!(sent(&server), ["old", "new", "new"], "no storm: one try with the last key");
+    assert_eq!(
+        sent(&server),
+        ["old", "new", "new"],
+        "no storm: one try with the last key"
+    );
 }

@@ -44,13 +44,21 @@ fn keys(machine: &Machine, simulator: &Simulator, arguments: &[&str], input: &st
 fn states(machine: &Machine, simulator: &Simulator) -> Vec<String> {
     let listed = keys(machine, simulator, &["list", "--output", "json"], "");
     let listed: Value = serde_json::from_str(&expect_code(&listed, 0)).unwrap();
-    let state = |key: &Value| format!("{}:{}", key["id"].as_str().unwrap(), key["state"].as_str().unwrap());
+    let state = |key: &Value| {
+        format!(
+            "{}:{}",
+            key["id"].as_str().unwrap(),
+            key["state"].as_str().unwrap()
+        )
+    };
     listed["keys"].as_array().unwrap().iter().map(state).collect()
 }
 
 fn daemon(machine: &Machine, simulator: &Simulator) -> Daemon {
     let mut command = machine.command(&["serve", "--listen", "127.0.0.1:0", "--log-level", "debug"]);
-    command.env("ANTHROPIC_BASE_URL", simulator.base_url());
+    command
+        .env("ANTHROPIC_BASE_URL", simulator.base_url())
+        .env("CLAUDE_AGENT__SECURITY__RATE_LIMIT_REQUESTS_PER_MINUTE", "0");
     Daemon::start_command(machine, command)
 }
 
@@ -110,10 +118,16 @@ fn commands_on_api_keys_never_show_one() {
         run(&["remove", "a"], ""),
         run(&["remove", "a"], ""),
     ];
-    let codes: Vec<_> = outputs.iter().map(|output| output.status.code().unwrap()).collect();
+    let codes: Vec<_> = outputs
+        .iter()
+        .map(|output| output.status.code().unwrap())
+        .collect();
     assert_eq!(codes, [0, 0, 2, 2, 0, 0, 2, 0, 2], "{outputs:?}");
     assert!(stdout(&outputs[4]).contains("…6789"), "{}", stdout(&outputs[4]));
-    assert!(stderr(&outputs[6]).contains("no standby key"), "b is for another host");
+    assert!(
+        stderr(&outputs[6]).contains("no standby key"),
+        "b is for another host"
+    );
     let file = machine.data().join("keys.json");
     assert_eq!(file.metadata().unwrap().mode() & 0o7777, 0o600);
     let refused = finish(
@@ -122,7 +136,11 @@ fn commands_on_api_keys_never_show_one() {
             .env("ANTHROPIC_BASE_URL", "https://other.example"),
     );
     expect_code(&refused, 8);
-    assert!(stderr(&refused).contains("bound to other.example"), "{}", stderr(&refused));
+    assert!(
+        stderr(&refused).contains("bound to other.example"),
+        "{}",
+        stderr(&refused)
+    );
     let outputs: Vec<&Output> = outputs.iter().chain([&refused]).collect();
     nothing_shows(&machine, &outputs);
 }
