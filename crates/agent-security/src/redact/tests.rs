@@ -225,3 +225,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_secret_learnt_later_is_taken_out_by_every_clone_from_then_on() {
+    let redactor = Redactor::new(vec![Secret::from("first-of-the-ring")]);
+    let clone = redactor.clone();
+    let text = "first-of-the-ring and second/of/the/ring and second%2Fof%2Fthe%2Fring";
+    assert_eq!(clone.redact(text).matches(REPLACEMENT).count(), 1);
+    redactor.learn([Secret::from("second/of/the/ring")]);
+    assert_eq!(clone.redact(text), "[redacted] and [redacted] and [redacted]");
+}
+
+#[test]
+fn of_too_many_secrets_the_oldest_are_given_up_and_the_newest_known() {
+    let redactor = Redactor::default();
+    redactor.learn((0..=MAX_SECRETS).map(|number| Secret::from(format!("opaque-{number}-opaque"))));
+    assert_eq!(
+        redactor.redact(&format!("opaque-{MAX_SECRETS}-opaque")),
+        REPLACEMENT
+    );
+    assert_eq!(redactor.redact("opaque-0-opaque"), "opaque-0-opaque");
+}
