@@ -50,10 +50,11 @@ impl Core {
                 )
             })?;
         let prices = cut::prices(config)?;
-        let audit = open_audit(loaded, keys.redactor())?;
         let policy = cut::policy(config, presence)?;
         let instruments = performance.instruments();
         let store = SessionStore::open_with(store_file(config), instruments.clone())?;
+        // After the store, which says best what is wrong with a folder that can't be used.
+        let audit = open_audit(loaded, keys.redactor())?;
         let agent = Agent::new(AgentParts {
             client,
             store: store.clone(),

@@ -7,13 +7,12 @@ use std::path::Path;
 
 use agent_config::Loaded;
 use agent_core::session::{ListFilter, SearchQuery, SessionId, SessionInfo, SessionStore};
-use agent_security::audit::AuditLog;
 use agent_security::redact::Redactor;
 use chrono::{DateTime, Local, Utc};
 use serde_json::{Value, json};
 
 use super::args::{DataFormat, ExportFormat, SessionsCommand};
-use super::audit::record;
+use super::audit;
 use super::exit::Exit;
 use super::output::{self, Table, visible};
 use super::{Failure, app};
@@ -27,13 +26,25 @@ pub(super) async fn execute(
     command: SessionsCommand,
 ) -> Result<Exit, Failure> {
     let store = app::open_store(&loaded.config)?;
-    let audit = app::open_audit(loaded, redactor)?;
+    let audit = Audit { loaded, redactor };
     let done = dispatch(&store, &audit, command).await;
     store.close().await?;
     done.map(|()| Exit::Done)
 }
 
-async fn dispatch(store: &SessionStore, audit: &AuditLog, command: SessionsCommand) -> Result<(), Failure> {
+/// The audit log, opened by what changes something: looking at sessions needs nothing that can be written.
+struct Audit<'a> {
+    loaded: &'a Loaded,
+    redactor: &'a Redactor,
+}
+
+impl Audit<'_> {
+    fn record(&self, act: &str, subject: String) -> Result<(), Failure> {
+        audit::record(&app::open_audit(self.loaded, self.redactor)?, act, subject)
+    }
+}
+
+async fn dispatch(store: &SessionStore, audit: &Audit<'_>, command: SessionsCommand) -> Result<(), Failure> {
     match command {
         SessionsCommand::List {
             limit,
@@ -71,7 +82,7 @@ async fn dispatch(store: &SessionStore, audit: &AuditLog, command: SessionsComma
             match to {
                 None => export(store, &id, format, output::Stdout::default()).await,
                 Some(file) => {
-                    record(audit, "session exported", format!("{id} to {}", file.display()))?;
+                    audit.record("session exported", format!("{id} to {}", file.display()))?;
                     export(store, &id, format, new_file(&file)?).await?;
                     output::line(&format!("written to {}", file.display()))
                 }
@@ -79,7 +90,7 @@ async fn dispatch(store: &SessionStore, audit: &AuditLog, command: SessionsComma
         }
         SessionsCommand::Fork { id, at, output } => {
             let original = store.resolve(&id).await?;
-            record(audit, "session forked", original.to_string())?;
+            audit.record("session forked", original.to_string())?;
             let copy = store.fork(&original, at).await?;
             match output.format {
                 DataFormat::Json => output::json(&json!({ "id": copy, "forked_from": original })),
@@ -91,7 +102,7 @@ async fn dispatch(store: &SessionStore, audit: &AuditLog, command: SessionsComma
         }
         SessionsCommand::Rename { id, title } => {
             let id = store.resolve(&id).await?;
-            record(audit, "session renamed", id.to_string())?;
+            audit.record("session renamed", id.to_string())?;
             Ok(store.rename(&id, &title).await?)
         }
         SessionsCommand::Delete { id, yes } => delete(store, audit, &id, yes).await,
@@ -192,7 +203,7 @@ fn new_file(path: &Path) -> Result<std::fs::File, Failure> {
         })
 }
 
-async fn delete(store: &SessionStore, audit: &AuditLog, part: &str, yes: bool) -> Result<(), Failure> {
+async fn delete(store: &SessionStore, audit: &Audit<'_>, part: &str, yes: bool) -> Result<(), Failure> {
     let id = store.resolve(part).await?;
     let session = store.get(&id).await?;
     if !yes {
@@ -218,7 +229,7 @@ async fn delete(store: &SessionStore, audit: &AuditLog, part: &str, yes: bool) -
             return output::line("nothing was deleted");
         }
     }
-    record(audit, "session deleted", id.to_string())?;
+    audit.record("session deleted", id.to_string())?;
     store.delete(&id).await?;
     output::line(&format!("deleted {id}"))
 }
