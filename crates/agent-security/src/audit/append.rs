@@ -24,6 +24,8 @@ pub(super) struct Appender {
     tail: Option<Tail>,
     /// The file that a torn line was put into, until that is recorded.
     torn: Option<String>,
+    /// What the file `head` named when the log turned out to be shorter, until that is recorded.
+    lost: Option<String>,
     max_segment: u64,
 }
 
@@ -64,6 +66,7 @@ impl Appender {
             head_file,
             tail: None,
             torn: None,
+            lost: None,
             max_segment,
         };
         // A damaged log is told when the program starts, not when something has to be recorded.
@@ -74,6 +77,9 @@ impl Appender {
     pub(super) fn append(&mut self, time: DateTime<Utc>, event: AuditEvent) -> Result<(), AuditError> {
         self.locked(|appender| {
             appender.find_tail()?;
+            if let Some(expected) = appender.lost.take() {
+                appender.write(time, AuditEvent::LinesMissing { expected })?;
+            }
             if let Some(kept_in) = appender.torn.take() {
                 appender.write(time, AuditEvent::TornLine { kept_in })?;
             }
@@ -106,6 +112,35 @@ impl Appender {
             return Ok(());
         }
         self.tail = None;
+        self.seek_tail()?;
+        self.lost = self.missing()?;
+        Ok(())
+    }
+
+    /// What the file `head` names, if the log does not reach it. Has to be looked at before the next line moves it on: afterwards
+    /// nothing would tell of the cut.
+    fn missing(&self) -> Result<Option<String>, AuditError> {
+        let mut bytes = [0; segments::HEAD_BYTES];
+        let read = self
+            .head_file
+            .read_at(&mut bytes, 0)
+            .map_err(|source| io("read", &self.folder.join(HEAD), source))?;
+        let told = std::str::from_utf8(&bytes[..read]).ok();
+        let told = told.and_then(|text| text.parse::<Head>().ok());
+        let Some(end) = self.tail.as_ref().map(|tail| &tail.head) else {
+            return Ok(None);
+        };
+        Ok(match told {
+            Some(told) if told.seq > end.seq || (told.seq == end.seq && told != *end) => {
+                Some(told.to_string())
+            }
+            // After the very first line a process may have ended before it wrote the head.
+            None if end.seq > 1 => Some(String::new()),
+            _ => None,
+        })
+    }
+
+    fn seek_tail(&mut self) -> Result<(), AuditError> {
         let Some((first, path)) = segments::list(&self.folder)?.pop() else {
             return self.begin_segment(Head::default());
         };

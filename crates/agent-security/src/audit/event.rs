@@ -67,6 +67,11 @@ pub enum AuditEvent {
         /// The name of that file.
         kept_in: String,
     },
+    /// The log was shorter than its file `head` said: a power cut took lines that were not on the disk, or somebody cut them off.
+    LinesMissing {
+        /// The last line that there was, as `NUMBER:HASH`; empty where the file said nothing.
+        expected: String,
+    },
     /// The oldest segment was removed, because there were too many.
     Pruned {
         /// The number of its last line.
@@ -144,6 +149,7 @@ impl AuditEvent {
             Self::Administered { act, subject, by } => vec![act, subject, by],
             Self::DaemonStopped {}
             | Self::TornLine { .. }
+            | Self::LinesMissing { .. }
             | Self::Pruned { .. }
             | Self::Checkpoint { .. }
             | Self::SegmentEnded {} => Vec::new(),
@@ -158,7 +164,8 @@ impl AuditEvent {
             Self::DaemonStarted { .. }
             | Self::DaemonStopped {}
             | Self::Administered { .. }
-            | Self::TornLine { .. } => true,
+            | Self::TornLine { .. }
+            | Self::LinesMissing { .. } => true,
             Self::ToolExecuted { .. }
             | Self::LoginFailed { .. }
             | Self::Pruned { .. }

@@ -17,6 +17,9 @@ const SUFFIX: &str = ".jsonl";
 /// The file that names the last line.
 pub(super) const HEAD: &str = "head";
 
+/// More than a number and a hash.
+pub(super) const HEAD_BYTES: usize = 128;
+
 pub(super) fn path_of(folder: &Path, first: u64) -> PathBuf {
     folder.join(format!("{PREFIX}{first:020}{SUFFIX}"))
 }

@@ -288,3 +288,37 @@ fn only_the_owner_can_read_it_and_links_are_not_followed() {
     assert!(Appender::open(audit.clone()).is_err());
     assert!(verify(&audit, &Expected::default()).is_err());
 }
+
+/// Cuts the last line off the newest segment.
+fn cut_last_line(folder: &Path) {
+    let path = files(folder).pop().unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let end = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
+    std::fs::write(&path, &text[..end]).unwrap();
+}
+
+#[test]
+fn a_cut_end_is_still_found_after_the_log_went_on() {
+    for cut in [
+        (|folder: &Path| cut_last_line(folder)) as fn(&Path),
+        |folder| {
+            cut_last_line(folder);
+            std::fs::write(folder.join(segments::HEAD), "").unwrap();
+        },
+        |folder| {
+            files(folder)
+                .iter()
+                .for_each(|path| std::fs::remove_file(path).unwrap())
+        },
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        log(folder.path(), 5, MAX_SEGMENT_BYTES);
+        cut(folder.path());
+        log(folder.path(), 3, MAX_SEGMENT_BYTES);
+        let fault = checked(folder.path()).unwrap_err();
+        assert!(fault.what.contains("were missing"), "{fault}");
+        let told = events(folder.path());
+        let lost = |event: &&AuditEvent| matches!(event, AuditEvent::LinesMissing { .. });
+        assert_eq!(told.iter().filter(lost).count(), 1, "{told:?}");
+    }
+}

@@ -101,8 +101,7 @@ fn told_head(folder: &Path) -> Result<Option<Result<Head, String>>, AuditError> 
     let mut text = String::new();
     match segments::open(&path, File::options().read(true)) {
         Ok(file) => {
-            // A number and a hash.
-            let read = file.take(128).read_to_string(&mut text);
+            let read = file.take(segments::HEAD_BYTES as u64).read_to_string(&mut text);
             read.map_err(|source| io("read", &path, source))?;
         }
         Err(AuditError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
@@ -128,6 +127,8 @@ struct Check<'a> {
     torn: usize,
     /// The line that the oldest segment follows, if that was removed; it has to be told of.
     removed: Option<Head>,
+    /// The line that tells of missing ones before it, and the last of those.
+    lost: Option<(u64, String)>,
     /// Heads that have to be met on the way.
     wanted: HashSet<u64>,
 }
@@ -152,6 +153,7 @@ impl<'a> Check<'a> {
             ended: false,
             torn: 0,
             removed: None,
+            lost: None,
         }
     }
 
@@ -227,6 +229,10 @@ impl<'a> Check<'a> {
                 self.since_checkpoint = 0;
             }
             AuditEvent::SegmentEnded {} => self.ended = true,
+            // The chain holds after it, so whether anything else was changed is still looked at.
+            AuditEvent::LinesMissing { expected } => {
+                self.lost.get_or_insert_with(|| (record.seq, expected.clone()));
+            }
             AuditEvent::Pruned { through, hash } => {
                 self.removed
                     .take_if(|removed| removed.seq == *through && removed.hash == *hash);
@@ -280,6 +286,16 @@ impl<'a> Check<'a> {
             return whole(format!(
                 "the lines up to {} are missing, and nothing says why",
                 removed.seq
+            ));
+        }
+        if let Some((seq, expected)) = &self.lost {
+            let reached = match expected.as_str() {
+                "" => String::new(),
+                head => format!(" (the log had reached {head})"),
+            };
+            return whole(format!(
+                "line {seq} tells that lines before it were missing when it was written{reached}: a power cut took them, or somebody did; \
+                 everything else is as it was written"
             ));
         }
         debug_assert!(self.lines > 0 || self.head.hash == GENESIS);
