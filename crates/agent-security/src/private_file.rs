@@ -94,7 +94,15 @@ pub(crate) fn read(path: &Path, limit: usize, readers: Readers) -> Result<Option
         Ok(file) => checked(path, &file, readers)
             .and_then(|()| text(path, file, limit))
             .map(Some),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // Below what is no folder there is no file; who needs the folder says so.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
             Err(PrivateFileError::NotAFile {
                 path: path.to_owned(),

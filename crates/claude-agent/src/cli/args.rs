@@ -237,9 +237,7 @@ pub(super) enum AuditCommand {
         output: DataOutput,
     },
     /// Find any edit, removal, insertion or cut; exits with 1 where there is one
-    #[command(
-        after_help = "Examples:\n  claude-agent audit verify\n  claude-agent audit verify --expect-head \"$(cat /media/usb/audit-head)\""
-    )]
+    #[command(after_help = "Example:\n  claude-agent audit verify")]
     Verify {
         /// A line that has to be there: the head that an earlier verification printed
         #[arg(long, value_name = "NUMBER:HASH")]
