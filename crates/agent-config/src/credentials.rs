@@ -1,4 +1,4 @@
-//! The API key, and the modes of files that hold keys.
+//! The API key.
 
 use std::path::Path;
 
@@ -12,8 +12,6 @@ use crate::sections::ProductionConfig;
 pub(crate) const KEY_VARIABLE: &str = "ANTHROPIC_API_KEY";
 /// The setting of the file that it can be in instead.
 const KEY_FILE: &str = "api.api_key_file";
-/// The setting of the file with the private key of the certificate.
-const TLS_KEY: &str = "security.tls_key_path";
 
 /// Keys are about a hundred characters long; a certificate or a whole `.env` file is more, and was not meant.
 const MAX_KEY_FILE: u64 = 4096;
@@ -27,7 +25,7 @@ pub(crate) struct Credentials {
     pub(crate) warning: Option<Problem>,
 }
 
-/// Finds the API key, and checks that files with private keys are private.
+/// Finds the API key.
 pub(crate) fn find(
     config: &ProductionConfig,
     environment: &Environment,
@@ -41,14 +39,6 @@ pub(crate) fn find(
         message,
         valid,
     };
-
-    if let (true, Some(path)) = (config.is_production(), &config.security.tls_key_path)
-        && let Err(fault) = files::check_exposure(path)
-    {
-        found
-            .problems
-            .push(about_file(TLS_KEY, path, fault.to_string(), fault.valid(path)));
-    }
 
     let file = config.api.api_key_file.as_deref();
     if let Some(text) = environment.get(KEY_VARIABLE) {
