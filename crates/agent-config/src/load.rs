@@ -7,7 +7,7 @@ use toml::Value;
 
 use crate::checks;
 use crate::choice::DeploymentEnvironment;
-use crate::credentials;
+use crate::credentials::{self, KeySource};
 use crate::document::Leaf;
 use crate::environment::Environment;
 use crate::folders::Folders;
@@ -28,8 +28,10 @@ pub struct Loaded {
     pub config: ProductionConfig,
     /// Where each value was set.
     pub origins: Origins,
-    /// The API key: from `ANTHROPIC_API_KEY`, or else from the file that `api.api_key_file` names.
+    /// The API key, from the first of the places of [`KeySource`] that has one.
     pub api_key: Option<Secret>,
+    /// Where it was found.
+    pub api_key_source: Option<KeySource>,
     /// What works, but perhaps not as it was meant.
     pub warnings: Vec<Problem>,
 }
@@ -46,6 +48,7 @@ pub struct Examined {
     /// What works, but perhaps not as it was meant.
     pub warnings: Vec<Problem>,
     api_key: Option<Secret>,
+    api_key_source: Option<KeySource>,
 }
 
 /// Loads the configuration from all its layers.
@@ -62,11 +65,13 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         problems,
         warnings,
         api_key,
+        api_key_source,
     } = examine(sources);
     problems.into_result(Loaded {
         config,
         origins,
         api_key,
+        api_key_source,
         warnings,
     })
 }
@@ -95,6 +100,7 @@ pub fn examine(sources: &Sources) -> Examined {
         problems,
         warnings,
         api_key: credentials.api_key,
+        api_key_source: credentials.source,
     }
 }
 
