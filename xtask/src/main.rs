@@ -11,6 +11,7 @@
 
 mod bench;
 mod ci;
+mod secrets;
 mod setup;
 mod test;
 mod tidy;

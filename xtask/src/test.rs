@@ -1,8 +1,10 @@
 //! `cargo xtask test`: every test of the workspace, from nothing, with one closing line.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::Stdio;
 
+use crate::secrets::{PLANTED, Watch};
 use crate::{setup, tools};
 
 #[derive(Debug, Default, PartialEq)]
@@ -45,6 +47,11 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), String> {
     command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
     command.args(filter);
     println!("$ {}", tools::shown(&command));
+    // A short path: those of Unix sockets beneath it have 108 bytes.
+    let folder = std::env::temp_dir().join(format!("ca-{}", std::process::id()));
+    private_folder(&folder)?;
+    command.env("TMPDIR", &folder);
+    let watch = Watch::start(&folder);
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
@@ -62,6 +69,9 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), String> {
     let status = child
         .wait()
         .map_err(|error| format!("cargo test could not be waited for: {error}"))?;
+    tally.failed += told(watch);
+    std::fs::remove_dir_all(&folder)
+        .map_err(|error| format!("{} can't be removed: {error}", folder.display()))?;
     // A crate that does not compile, or a test process that dies, leaves no failed test to count.
     if !status.success() && tally.failed == 0 {
         tally.failed = 1;
@@ -80,6 +90,41 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), String> {
     } else {
         Err("some tests failed".to_owned())
     }
+}
+
+/// Made now, and nobody else's.
+fn private_folder(folder: &Path) -> Result<(), String> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(folder)
+        .map_err(|error| format!("{} can't be made: {error}", folder.display()))
+}
+
+/// Says what the watcher saw; gives how many failures that is.
+fn told(watch: Result<Watch, String>) -> u64 {
+    let report = match watch {
+        Ok(watch) => watch.stop(),
+        Err(why) => {
+            println!("planted secrets: not looked for in written files ({why})");
+            return 0;
+        }
+    };
+    for leak in &report.leaks {
+        println!("planted secrets: {leak}");
+    }
+    let gap = report
+        .gap
+        .as_ref()
+        .map(|gap| format!("; not everything was seen: {gap}"));
+    println!(
+        "planted secrets: {} files written by the product were looked into for `{PLANTED}`, {} hold it{}",
+        report.files,
+        report.leaks.len(),
+        gap.as_deref().unwrap_or_default()
+    );
+    report.leaks.len() as u64 + u64::from(gap.is_some())
 }
 
 #[cfg(test)]

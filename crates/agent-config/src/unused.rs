@@ -13,7 +13,6 @@ const UNUSED: &[&str] = &[
     "logging.log_file_path",
     "logging.max_log_file_size_mb",
     "logging.log_rotation_count",
-    "logging.enable_audit_logging",
     "deployment.deployment_id",
     "deployment.temp_directory",
     "deployment.enable_auto_updates",

@@ -7,6 +7,7 @@ use agent_claude::client::ClaudeClient;
 use agent_claude::models;
 use agent_claude::pricing::PriceTable;
 use agent_performance::lifecycle::Lifecycle;
+use agent_security::audit::AuditLog;
 use agent_security::permission::Policy;
 use agent_security::redact::Redactor;
 
@@ -40,6 +41,8 @@ pub struct AgentParts {
     pub lifecycle: Lifecycle,
     /// Measures it.
     pub instruments: Instruments,
+    /// Records what was decided and done.
+    pub audit: AuditLog,
 }
 
 /// How an agent works.

@@ -1,9 +1,12 @@
 //! Runs the tool calls of one answer: prepared, judged, asked about, run, and answered in the order of the request.
 
+mod recorded;
+
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use agent_claude::messages::{ToolResultBlock, ToolUseBlock};
+use agent_security::audit::{AuditLog, Decision, ToolOutcome};
 use agent_security::permission::{Grants, Policy, Verdict};
 use agent_security::redact::Redactor;
 use futures_util::FutureExt as _;
@@ -11,11 +14,14 @@ use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use recorded::{POLICY, name_of};
+
 use crate::control::Shared;
 use crate::emitter::Emitter;
 use crate::event::{AgentEvent, ApprovalAnswer, ResolvedBy};
 use crate::instruments::{Instruments, ToolFailure};
 use crate::scheduling::Schedule;
+use crate::session::{SessionId, SessionStore, StoreError};
 use crate::tools::{
     LiveOutput, PathFilter, Prepared, ToolContext, ToolError, ToolRegistry, ToolResult, bound_text, conflicts,
 };
@@ -45,6 +51,10 @@ const MAX_RESULTS_BYTES: usize = 2 * 1024 * 1024;
 const NOT_WHOLE: &str = "not run: the input is not a whole JSON object, most likely because the answer reached its token \
 limit. Ask again, in smaller parts if it is long.";
 
+/// For an answer that holds for this call alone.
+const OVERTAKEN: &str =
+    "allowed this once only: while the question was open, the session took in what a stranger wrote";
+
 const CANCELLED: &str = "cancelled before it ran; nothing was done";
 
 /// What running calls needs; lives as long as the run.
@@ -54,10 +64,13 @@ pub(crate) struct CallRunner<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) redactor: &'a Redactor,
     pub(crate) grants: &'a watch::Sender<Grants>,
+    pub(crate) store: &'a SessionStore,
+    pub(crate) session: SessionId,
     pub(crate) may_read: PathFilter,
     pub(crate) control: &'a Shared,
     pub(crate) emitter: &'a Emitter,
     pub(crate) instruments: &'a Instruments,
+    pub(crate) audit: &'a AuditLog,
     pub(crate) max_parallel: usize,
     /// Tokens of the model's window.
     pub(crate) window: u64,
@@ -189,23 +202,35 @@ impl CallRunner<'_> {
             .decide_with(&call.name, &prepared.actions(), &self.grants.borrow());
         match verdict {
             Verdict::Allow { warning } => {
-                if let Some(warning) = warning {
+                if let Some(warning) = &warning {
                     self.emitter
                         .warn(format!("{}: {warning}", prepared.summary()))
                         .await;
                 }
-                Ok(())
+                self.decided(
+                    call,
+                    prepared,
+                    Decision::Allowed,
+                    POLICY,
+                    warning.unwrap_or_default(),
+                )
             }
-            Verdict::Deny { reason } => Err(denied(prepared, &reason)),
+            Verdict::Deny { reason } => {
+                self.decided(call, prepared, Decision::Denied, POLICY, reason.clone())?;
+                Err(denied(prepared, &reason))
+            }
             Verdict::Ask { reason } => self.ask(call, prepared, reason).await,
         }
     }
 
     async fn ask(&self, call: &ToolUseBlock, prepared: &dyn Prepared, reason: String) -> Result<(), End> {
         let Some(open) = self.control.approvals.open() else {
-            return Err(denied(prepared, "too many calls wait for approval at once"));
+            let reason = "too many calls wait for approval at once";
+            self.decided(call, prepared, Decision::Denied, POLICY, reason.to_owned())?;
+            return Err(denied(prepared, reason));
         };
         let approval_id = open.id;
+        let distrustful = self.grants.borrow().distrusted().is_some();
         self.emitter
             .emit(AgentEvent::ApprovalRequested {
                 approval_id,
@@ -227,9 +252,14 @@ impl CallRunner<'_> {
                 by,
             })
             .await;
+        let decision = match answer {
+            ApprovalAnswer::Deny { .. } => Decision::Denied,
+            ApprovalAnswer::AllowOnce | ApprovalAnswer::AllowForSession => Decision::Allowed,
+        };
+        self.decided(call, prepared, decision, name_of(by), reason.clone())?;
         match (answer, by) {
             (ApprovalAnswer::AllowForSession, ResolvedBy::User) => {
-                self.grant(call, prepared).await;
+                self.grant(call, prepared, distrustful).await;
                 Ok(())
             }
             (ApprovalAnswer::AllowOnce | ApprovalAnswer::AllowForSession, _) => Ok(()),
@@ -257,10 +287,18 @@ impl CallRunner<'_> {
         drop(grants.wait_for(covered).await);
     }
 
-    async fn grant(&self, call: &ToolUseBlock, prepared: &dyn Prepared) {
+    /// Remembers an answer that was given to a question asked while the session was `distrustful` or not. A person who knew nothing of a stranger's
+    /// words has allowed this call, which the model asked for without them too, but not what comes of them.
+    async fn grant(&self, call: &ToolUseBlock, prepared: &dyn Prepared, distrustful: bool) {
         let mut refused = None;
         self.grants.send_modify(|grants| {
-            refused = grants.allow_for_session(&call.name, &prepared.actions()).err();
+            refused = match grants.distrusted().is_some() == distrustful {
+                true => grants
+                    .allow_for_session(&call.name, &prepared.actions())
+                    .err()
+                    .map(|refused| refused.to_string()),
+                false => Some(OVERTAKEN.to_owned()),
+            };
         });
         if let Some(refused) = refused {
             self.emitter
@@ -274,6 +312,7 @@ impl CallRunner<'_> {
             .emit(AgentEvent::ToolStarted { id: call.id.clone() })
             .await;
         let begun = Instant::now();
+        let action = prepared.summary();
         let (sender, mut pieces) = mpsc::channel(LIVE_PIECES);
         let stop = self.control.stopper.token();
         let context = ToolContext::new(stop.child_token())
@@ -309,6 +348,12 @@ impl CallRunner<'_> {
         let took = begun.elapsed();
         self.instruments
             .tool_ran(&call.name, took, result.content.len(), failure);
+        let outcome = match &failure {
+            None => ToolOutcome::Done,
+            Some(ToolFailure::Cancelled) => ToolOutcome::Cancelled,
+            Some(ToolFailure::Told | ToolFailure::Panicked) => ToolOutcome::Failed,
+        };
+        self.executed(call, action, outcome, took);
         while let Ok(piece) = pieces.try_recv() {
             self.show(&call.id, &piece);
         }
@@ -331,14 +376,20 @@ impl CallRunner<'_> {
     /// reach neither the model nor the store.
     async fn finish(&self, call: &ToolUseBlock, end: End) -> Told {
         let ToolResult {
-            content,
-            is_error,
+            mut content,
+            mut is_error,
             truncated,
             plan,
             distrusted,
         } = end.result;
-        if let Some(source) = distrusted {
-            self.distrust(&source).await;
+        if let Some(source) = distrusted
+            && let Err(error) = self.distrust(&source).await
+        {
+            // What can't be remembered as a stranger's must not be stored as if it were not.
+            content = format!(
+                "not shown: the session could not be marked as holding what a stranger wrote: {error}"
+            );
+            is_error = true;
         }
         let content = self.redactor.redact(&content).into_owned();
         if let Some(items) = plan {
@@ -352,7 +403,7 @@ impl CallRunner<'_> {
                 is_error,
                 truncated: truncated || preview.left_out > 0,
                 output: preview.text,
-                duration_ms: u64::try_from(end.took.as_millis()).unwrap_or(u64::MAX),
+                duration_ms: millis(end.took),
             })
             .await;
         Told {
@@ -362,19 +413,24 @@ impl CallRunner<'_> {
         }
     }
 
-    /// From here on the session asks before it runs something or asks another host. Before the model is told, so that no call it makes
-    /// because of the content is judged without.
-    async fn distrust(&self, source: &str) {
+    /// From here on, and whenever it is resumed, the session asks before it runs something or asks another host. Before the model is told, so that no
+    /// call it makes because of the content is judged without.
+    async fn distrust(&self, source: &str) -> Result<(), StoreError> {
+        let source = self.redactor.redact(source);
         let mut is_new = false;
+        let mut kept = String::new();
         self.grants.send_if_modified(|grants| {
-            is_new = grants.distrust(source);
+            is_new = grants.distrust(&source);
+            kept = grants.distrusted().unwrap_or_default().to_owned();
             is_new
         });
+        self.store.distrust(&self.session, &kept).await?;
         if is_new {
-            let says = "the session now holds what a stranger wrote: commands that do more than read and requests to hosts that are not \
-                        listed are asked about from here on";
-            self.emitter.warn(format!("{source}: {says}")).await;
+            self.emitter
+                .emit(AgentEvent::SessionDistrusted { source: kept })
+                .await;
         }
+        Ok(())
     }
 
     fn stopped(&self) -> bool {
@@ -431,6 +487,10 @@ fn denied(prepared: &dyn Prepared, reason: &str) -> End {
         denied: Some(line),
         ..End::unrun(format!("denied by the permission policy: {reason}"))
     }
+}
+
+fn millis(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn panicked(tool: &str) -> ToolResult {

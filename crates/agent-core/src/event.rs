@@ -31,6 +31,14 @@ pub enum AgentEvent {
         tools: Vec<String>,
         /// True when the session had messages before this run.
         resumed: bool,
+        /// Where a stranger's words in the session are from, when it holds any from before.
+        distrusted: Option<String>,
+    },
+    /// The session has just taken in what a stranger wrote: from here on commands that do more than read and requests to hosts that are not listed
+    /// are asked about.
+    SessionDistrusted {
+        /// Where the words are from.
+        source: String,
     },
     /// A request is about to be sent to the model; `turn` counts from 1 within the run.
     TurnStarted {

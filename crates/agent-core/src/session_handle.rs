@@ -18,15 +18,12 @@ use crate::event::{AgentEvent, Finished, UsageTotals};
 use crate::instruments::{Invocation, Live};
 use crate::limits::{Ledger, RunLimits};
 use crate::report::{self, End};
-use crate::session::{NewSession, SessionId, SessionStore, StoreError};
+use crate::session::{NewSession, SessionId, StoreError};
 use crate::stop::{StopCause, Stopper};
-use crate::tools::{PathFilter, web_fetch};
+use crate::tools::PathFilter;
 use crate::turn::{Progress, Turn};
 use crate::workspace::Workspace;
 use crate::{instructions, prompt, title};
-
-/// Messages looked at together when a session is opened again.
-const MESSAGES_AT_ONCE: u64 = 100;
 
 /// An open session. It keeps the conversation in memory and the right to append to it until it is dropped.
 #[derive(Debug)]
@@ -84,12 +81,15 @@ impl Session {
             Some(id) => Some(Conversation::resume(&parts.store, id, surroundings.bytes()).await?),
             None => None,
         };
-        if let Some(id) = resumed
-            && has_stranger(&parts.store, &id).await?
-        {
+        // After the session is claimed: nobody else brings anything into it from here on.
+        let distrusted = match resumed {
+            Some(id) => parts.store.get(&id).await?.distrusted,
+            None => None,
+        };
+        if let Some(source) = distrusted {
             surroundings
                 .grants
-                .send_if_modified(|grants| grants.distrust("a page that was fetched earlier"));
+                .send_if_modified(|grants| grants.distrust(&source));
         }
         let live = parts.instruments.session(|| match resumed {
             Some(id) => id.to_string(),
@@ -162,23 +162,6 @@ impl Session {
             events,
             control,
             join,
-        }
-    }
-}
-
-/// Whether the model has seen a page of the web in this session, compacted parts included: a summary carries on what it was told. What
-/// is looked for can't stand in a text, where its quotes are escaped.
-async fn has_stranger(store: &SessionStore, id: &SessionId) -> Result<bool, StoreError> {
-    let wanted = format!("\"{}\"", web_fetch::NAME);
-    let mut first = 1;
-    loop {
-        let page = store.messages(id, first, MESSAGES_AT_ONCE).await?;
-        let Some(last) = page.last() else {
-            return Ok(false);
-        };
-        first = last.seq + 1;
-        if page.iter().any(|message| message.content.get().contains(&wanted)) {
-            return Ok(true);
         }
     }
 }
@@ -393,6 +376,7 @@ impl Run {
     async fn introduce(&self, conversation: &Conversation) {
         let (parts, surroundings) = (&self.session.parts, &self.session.surroundings);
         let first = conversation.history().entries().is_empty();
+        let distrusted = surroundings.grants.borrow().distrusted().map(str::to_owned);
         self.emitter
             .emit(AgentEvent::SessionStarted {
                 session_id: conversation.id().to_string(),
@@ -401,6 +385,7 @@ impl Run {
                 permission_mode: parts.policy.mode.to_string(),
                 tools: parts.tools.names(),
                 resumed: !first,
+                distrusted,
             })
             .await;
         if first {

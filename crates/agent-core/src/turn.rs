@@ -349,10 +349,13 @@ impl Turn<'_> {
             policy: &self.surroundings.policy,
             redactor: &self.parts.redactor,
             grants: &self.surroundings.grants,
+            store: &self.parts.store,
+            session: self.conversation.id(),
             may_read: Arc::clone(&self.surroundings.may_read),
             control: self.control,
             emitter: self.emitter,
             instruments: &self.parts.instruments,
+            audit: &self.parts.audit,
             max_parallel: self.parts.settings.max_parallel_tools,
             window: self.parts.settings.context_window(),
         }

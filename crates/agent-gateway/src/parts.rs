@@ -17,6 +17,7 @@ use agent_performance::lifecycle::Lifecycle;
 use agent_performance::memory::ResourceTracker;
 use agent_performance::metrics::MetricsCollector;
 use agent_performance::shared::Shared;
+use agent_security::audit::AuditLog;
 use agent_security::signature::VerifyingKey;
 use agent_security::token::Credentials;
 use url::Url;
@@ -37,6 +38,8 @@ pub struct GatewayParts {
     pub store: SessionStore,
     /// What one turn may use.
     pub run_limits: RunLimits,
+    /// Records who did what, and who was turned away.
+    pub audit: AuditLog,
     /// What is measured; none where no figures are wanted.
     pub metrics: Option<MetricsCollector>,
     /// What is alive.

@@ -105,6 +105,7 @@ pub(crate) fn parts(folder: &TempDir, upstream: Url) -> GatewayParts {
         .unwrap();
     let cleanup = ResourceCleanupManager::new(Arc::new(MemoryPool::new()), Arc::default());
     GatewayParts {
+        audit: agent_security::audit::AuditLog::off(),
         settings: settings(),
         credentials,
         upstream: Upstream {
@@ -182,6 +183,7 @@ fn agent(upstream: &Url, store: &SessionStore, lifecycle: &Lifecycle) -> Agent {
         settings: AgentSettings::new("claude-opus-5-5"),
         prices: PriceTable::built_in(),
         lifecycle: lifecycle.clone(),
+        audit: agent_security::audit::AuditLog::off(),
         instruments: Instruments::none(),
     })
 }

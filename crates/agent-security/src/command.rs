@@ -9,6 +9,7 @@
 //! environment and search path are the caller's part.
 
 mod arguments;
+mod fetchers;
 mod form;
 mod lexer;
 mod rules;
@@ -16,6 +17,7 @@ mod table;
 mod table_build;
 mod table_git;
 
+pub use fetchers::fetching;
 pub use lexer::{Argv, Construct, MAX_COMMAND_BYTES, Unparsed, parse};
 pub use rules::{CommandRules, MAX_RULES, RuleError};
 

@@ -7,12 +7,14 @@
 //! * [`token`]: bearer tokens of our own servers, and the file that keeps one;
 //! * [`rate_limit`]: how many requests someone may make;
 //! * [`network`]: which hosts and addresses may be connected to, and how a URL is read;
+//! * [`audit`]: the chained record of what was decided and done;
 //! * [`signature`]: who signed a request, that nothing of it was changed, and that it was not seen before.
 //!
-//! Nothing here starts a program or reads a clock, and no file is opened but those of tokens and keys; otherwise only where links lead is looked up. The decisions keep honest mistakes and
+//! Nothing here starts a program or reads a clock, and no file is opened but those of tokens, keys and the audit log; otherwise only where links lead is looked up. The decisions keep honest mistakes and
 //! hostile text from running unasked; the directory handle that files are opened beneath and the sandbox
 //! around child processes are what holds when a decision is wrong.
 
+pub mod audit;
 mod characters;
 pub mod command;
 pub mod network;

@@ -1,6 +1,7 @@
 //! Puts everything together: the only code that sees the whole configuration. It cuts it into narrow values and builds
 //! upward, from connections to the agent: [`App`] is one session of a person or a script, [`Daemon`] serves many.
 
+mod audit;
 mod core;
 mod cut;
 mod daemon;
@@ -20,6 +21,7 @@ use agent_core::{Agent, RunLimits, SessionChoice};
 use agent_performance::cleanup::Admission;
 use agent_performance::metrics::MetricsCollector;
 
+pub use self::audit::{audit_folder, open_audit};
 use self::core::Core;
 pub use self::cut::{Rules, rules};
 pub use self::daemon::{Daemon, Doors, LogBuffer, log_buffer};

@@ -121,6 +121,7 @@ impl Bench {
             },
             prices: PriceTable::built_in(),
             lifecycle: Lifecycle::new(),
+            audit: agent_security::audit::AuditLog::off(),
             instruments,
         };
         Ok(Self {

@@ -10,7 +10,8 @@ use super::{MAX_CANDIDATES, MAX_LIST, MAX_TITLE_BYTES};
 
 /// The columns that [`info`] reads, in its order.
 const COLUMNS: &str = "id, title, workspace, model, created, updated, forked_from, forked_at, last_seq, \
-     cost_usd, requests, unpriced, input_tokens, output_tokens, cache_read_tokens, cache_creation_tokens";
+     cost_usd, requests, unpriced, input_tokens, output_tokens, cache_read_tokens, cache_creation_tokens, \
+     distrusted";
 
 pub(super) fn check_title(title: &str) -> Result<(), StoreError> {
     check_name("title of a session, in bytes", title)
@@ -135,6 +136,14 @@ pub(super) fn rename(connection: &Connection, id: SessionId, title: &str) -> Res
     Ok(())
 }
 
+pub(super) fn distrust(connection: &Connection, number: i64, source: &str) -> Result<(), Fault> {
+    connection.execute(
+        "UPDATE sessions SET distrusted = ?2 WHERE number = ?1 AND distrusted IS NULL",
+        params![number, source],
+    )?;
+    Ok(())
+}
+
 /// The messages with their text and their place in the index; what was spent stays on record.
 pub(super) fn delete(connection: &Connection, id: SessionId) -> Result<(), Fault> {
     let number = number_of(connection, id)?;
@@ -188,5 +197,6 @@ fn info(row: &Row<'_>) -> Result<SessionInfo, Fault> {
             cache_read_input_tokens: count(14)?,
             cache_creation_input_tokens: count(15)?,
         },
+        distrusted: row.get(16)?,
     })
 }

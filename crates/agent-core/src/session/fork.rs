@@ -9,6 +9,7 @@ use super::rows::{from_time, message_id, number_of};
 use super::types::SessionId;
 
 /// Copies the rows: then either session can be deleted, compacted or exported without a thought for the other.
+/// A copy is as distrustful as its original, wherever it branches off: asking once too often does no harm.
 /// What the original spent stays with it, so that no dollar counts twice.
 pub(super) fn fork(
     connection: &Connection,
@@ -29,8 +30,8 @@ pub(super) fn fork(
         .into());
     }
     connection.execute(
-        "INSERT INTO sessions (id, title, workspace, model, created, updated, forked_from, forked_at, last_seq)
-         SELECT ?2, title, workspace, model, ?3, ?3, id, ?4, ?4 FROM sessions WHERE number = ?1",
+        "INSERT INTO sessions (id, title, workspace, model, created, updated, forked_from, forked_at, last_seq, distrusted)
+         SELECT ?2, title, workspace, model, ?3, ?3, id, ?4, ?4, distrusted FROM sessions WHERE number = ?1",
         params![from, copy.to_string(), from_time(now), at.cast_signed()],
     )?;
     let to = number_of(connection, copy)?;

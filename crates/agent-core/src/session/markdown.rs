@@ -34,6 +34,9 @@ fn write_head<W: Write>(out: &mut W, session: &SessionInfo) -> io::Result<()> {
     writeln!(out, "- model: `{}`", one_line(&session.model))?;
     writeln!(out, "- created: {}", session.created.format("%Y-%m-%d %H:%M UTC"))?;
     writeln!(out, "- messages: {}", session.messages)?;
+    if let Some(source) = &session.distrusted {
+        writeln!(out, "- holds what a stranger wrote: `{}`", one_line(source))?;
+    }
     let cost = &session.cost;
     write!(
         out,

@@ -13,6 +13,7 @@ mod files;
 mod fork;
 mod markdown;
 mod messages;
+mod migration;
 mod readers;
 mod rows;
 mod schema;

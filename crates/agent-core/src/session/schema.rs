@@ -10,7 +10,7 @@ use super::error::{Fault, StoreError};
 const APPLICATION_ID: i64 = 0x4341_5353;
 
 /// The schema that this program reads and writes.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
 
 /// A message's row id holds its session's number and its `seq`, so that a session is one range of the table:
 /// it is read in order without an index, and appending touches the same few pages however long the session is.
@@ -18,6 +18,8 @@ pub(super) const SCHEMA_VERSION: i64 = 1;
 /// `AUTOINCREMENT`: the number of a deleted session is never given to another.
 /// `ANY` for the workspace: a path that is not UTF-8 is kept as a blob.
 /// `message_text` holds what a person would search for; the index of it keeps no second copy.
+/// `distrusted` says where a stranger's words in the session are from; it stands here and not only in the messages, so that no compaction, fork or
+/// resumption loses it.
 /// `usage` rows outlive their session: a day's spending does not shrink when history is deleted.
 const SCHEMA: &str = r#"
 CREATE TABLE sessions (
@@ -37,7 +39,8 @@ CREATE TABLE sessions (
     input_tokens INTEGER NOT NULL DEFAULT 0,
     output_tokens INTEGER NOT NULL DEFAULT 0,
     cache_read_tokens INTEGER NOT NULL DEFAULT 0,
-    cache_creation_tokens INTEGER NOT NULL DEFAULT 0
+    cache_creation_tokens INTEGER NOT NULL DEFAULT 0,
+    distrusted TEXT
 ) STRICT;
 CREATE INDEX sessions_updated ON sessions (updated);
 CREATE INDEX sessions_workspace ON sessions (workspace, updated);
@@ -114,8 +117,8 @@ pub(super) fn write_version(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!("PRAGMA user_version = {SCHEMA_VERSION}"))
 }
 
-/// Reads enough to know that the file is ours, whole at its top, and of a version that we understand.
-pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+/// Reads enough to know that the file is ours, whole at its top, and of a version that we understand; gives that version.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     let read = || -> Result<(i64, i64, i64), Fault> {
         let number =
             |sql: &str| -> Result<i64, Fault> { Ok(connection.query_row(sql, [], |row| row.get(0))?) };
@@ -142,12 +145,12 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreErr
             supported: SCHEMA_VERSION,
         });
     }
-    if version != SCHEMA_VERSION || tables != 6 {
+    if version < 1 || tables != 6 {
         let detail = format!("its schema (version {version}, {tables} of 6 tables) was never written by us");
         return Err(StoreError::Corrupt {
             path: path.into(),
             detail,
         });
     }
-    Ok(())
+    Ok(version)
 }

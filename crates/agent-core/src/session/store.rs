@@ -18,7 +18,7 @@ use super::types::{
     Context, Cost, CostScope, ListFilter, NewMessage, NewSession, SessionId, SessionInfo, StoredMessage,
 };
 use super::writer::{Afterwards, Writer};
-use super::{catalogue, export, files, fork, markdown, messages, schema, spending, verify};
+use super::{catalogue, export, files, fork, markdown, messages, migration, schema, spending, verify};
 use crate::instruments::Instruments;
 
 /// Sessions in one SQLite file. Cheap to clone; every clone is the same store, which closes (finishing what waits)
@@ -66,7 +66,7 @@ impl std::fmt::Debug for SessionStore {
 
 impl SessionStore {
     /// Opens the store at `path`, or makes it (mode 0600, in a folder that is made with mode 0700) if nothing is
-    /// there. Blocks for a few milliseconds. A file that is damaged, of a newer version or no session store is
+    /// there. Blocks for a few milliseconds; longer where the store is of an older version, which is copied and brought up to date. A file that is damaged, of a newer version or no session store is
     /// refused and left as it is.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with(path, Instruments::none())
@@ -77,8 +77,9 @@ impl SessionStore {
         let path = files::prepare(path.as_ref(), schema::create)?;
         // Looked at before anything is set: settings of a writer would change another program's file.
         let reader = connection::open(&path, Access::Read)?;
-        schema::check(&reader, &path)?;
+        let version = schema::check(&reader, &path)?;
         let writer = connection::open(&path, Access::Write)?;
+        migration::bring_up_to_date(&writer, &path, version)?;
         let inner = Inner {
             writer: Writer::start(&path, writer, instruments)?,
             readers: Arc::new(Readers::new(&path, reader)),
@@ -212,6 +213,14 @@ impl SessionStore {
         catalogue::check_title(title)?;
         let (id, title) = (*session, title.to_owned());
         self.write(move |c| catalogue::rename(c, id, &title)).await
+    }
+
+    /// Notes for good that the session holds what a stranger wrote, and where that is from. The first source stays; nothing takes it back.
+    pub async fn distrust(&self, session: &SessionId, source: &str) -> Result<(), StoreError> {
+        catalogue::check_name("source of a session's content, in bytes", source)?;
+        let source = source.to_owned();
+        self.write_owned(*session, move |c, number| catalogue::distrust(c, number, &source))
+            .await
     }
 
     /// Removes the session, its messages and what search knows of them, and returns when they are overwritten in the

@@ -128,6 +128,8 @@ pub struct SessionInfo {
     pub messages: u64,
     /// What it used since it was made (or forked: what was spent before stays with the original).
     pub cost: Cost,
+    /// Where a stranger's words in it are from, when it holds any: then running something and asking hosts that are not listed is asked about.
+    pub distrusted: Option<String>,
 }
 
 /// JSON has no bytes that are not text.

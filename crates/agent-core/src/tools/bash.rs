@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_claude::messages::ToolDefinition;
+use agent_security::command::fetching;
 use agent_security::permission::Action;
 use futures_util::future::{BoxFuture, FutureExt};
 use schemars::JsonSchema;
@@ -131,6 +132,7 @@ impl Prepared for Call {
         async move {
             let environment = environment::clean(&self.limits.environment);
             let program = shell();
+            let asks_network = fetching(&self.command);
             let spec = Spec {
                 program,
                 arguments: &["-c", &self.command],
@@ -141,7 +143,13 @@ impl Prepared for Call {
                 children: &self.children,
             };
             match process::run(&spec, &context.cancel, &context.output).await {
-                Ok(ended) => result(ended, self.timeout),
+                Ok(ended) => {
+                    let result = result(ended, self.timeout);
+                    match asks_network {
+                        Some(by) => result.distrusting(&format!("a command that asks the network ({by})")),
+                        None => result,
+                    }
+                }
                 Err(error) => ToolResult::error(format!(
                     "the command was not run: {program} in {}: {error}",
                     self.workspace.root().display()

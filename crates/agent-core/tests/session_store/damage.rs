@@ -97,7 +97,7 @@ async fn damage_is_told_and_left_alone() {
 #[tokio::test]
 async fn a_newer_version_is_refused() {
     check_refused(
-        |bytes| bytes[60..64].copy_from_slice(&2_u32.to_be_bytes()),
+        |bytes| bytes[60..64].copy_from_slice(&3_u32.to_be_bytes()),
         "newer_schema",
     )
     .await;

@@ -3,6 +3,7 @@
 mod basics;
 mod damage;
 mod export;
+mod migration;
 mod model;
 mod processes;
 mod search;

@@ -127,6 +127,8 @@ pub(crate) struct Session {
     pub(crate) messages: u64,
     /// What it used.
     pub(crate) cost: Cost,
+    /// Where a stranger's words in it are from, when it holds any: then running something and asking hosts that are not listed is asked about.
+    pub(crate) distrusted: Option<String>,
     /// The turn that this daemon is working on in it.
     pub(crate) active_turn: Option<TurnId>,
     /// In a search: where the text was found, the best first.
@@ -277,6 +279,7 @@ impl Session {
             forked_from: info.forked_from,
             messages: info.messages,
             cost: info.cost,
+            distrusted: info.distrusted,
             active_turn,
             hits: Vec::new(),
         }

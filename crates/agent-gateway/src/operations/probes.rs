@@ -290,7 +290,10 @@ mod tests {
         assert_eq!(seen("clock", CheckResult::pass("right")), []);
         assert_eq!(seen("store", CheckResult::fail("asked here")), []);
         let api = ("api".to_owned(), false);
-        assert_eq!(seen("api", CheckResult::fail("refused")), [api.clone()]);
+        assert_eq!(
+            seen("api", CheckResult::fail("refused")),
+            std::slice::from_ref(&api)
+        );
         let disk = |decides| ("disk".to_owned(), decides);
         assert_eq!(
             seen("disk", CheckResult::warn("little")),

@@ -39,7 +39,7 @@ impl Judge {
         let settings = &parts.settings;
         Judge {
             origins: OriginRules::new(&settings.allowed_hosts, &settings.allowed_origins),
-            door: Doorkeeper::new(parts.credentials.clone()),
+            door: Doorkeeper::new(parts.credentials.clone(), parts.audit.clone()),
             rates: RateLimits::new(settings.limits.requests_per_minute, parts.shared.as_ref()),
             places: Places::new(settings.limits.max_concurrent_requests),
             admission: parts.admission.clone(),

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent_security::audit::{AuditEvent, AuditLog};
 use agent_security::rate_limit::{Gcra, KeyedGcra};
 use agent_security::token::Credentials;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
@@ -26,14 +27,16 @@ const MAX_ADDRESSES: usize = 4096;
 pub(super) struct Doorkeeper {
     credentials: Credentials,
     failures: KeyedGcra<ClientAddress>,
+    audit: AuditLog,
     began: Instant,
 }
 
 impl Doorkeeper {
-    pub(super) fn new(credentials: Credentials) -> Self {
+    pub(super) fn new(credentials: Credentials, audit: AuditLog) -> Self {
         Doorkeeper {
             credentials,
             failures: KeyedGcra::new(Gcra::new(FAILURE_INTERVAL, FAILURES_AT_ONCE), MAX_ADDRESSES),
+            audit,
             began: Instant::now(),
         }
     }
@@ -76,6 +79,11 @@ impl Doorkeeper {
             ));
         }
         tracing::warn!(client = ?caller.address, remaining = decision.remaining, "a wrong credential was shown");
+        // Guesses past the limit are not recorded one by one: they could fill the log.
+        let client = format!("{:?}", caller.address);
+        if let Err(error) = self.audit.record(AuditEvent::LoginFailed { client }) {
+            tracing::error!(%error, "a wrong credential was not recorded");
+        }
         Err(Refusal::unauthenticated("the credential is not known here"))
     }
 }
@@ -119,7 +127,7 @@ mod tests {
         let mut credentials = Credentials::none();
         let token = Token::parse(Secret::from(RIGHT)).unwrap();
         credentials.add("local", &token).unwrap();
-        Doorkeeper::new(credentials)
+        Doorkeeper::new(credentials, AuditLog::off())
     }
 
     fn caller(address: &str) -> Caller {

@@ -143,6 +143,7 @@ impl Setup {
         let pool = Arc::new(MemoryPool::new());
         let health = HealthSwitch::new().await;
         let parts = GatewayParts {
+            audit: agent_security::audit::AuditLog::off(),
             settings: self.settings(),
             credentials,
             upstream: Upstream {
@@ -242,6 +243,7 @@ impl Setup {
             settings: AgentSettings::new(MODEL),
             prices: PriceTable::built_in(),
             lifecycle: core.clone(),
+            audit: agent_security::audit::AuditLog::off(),
             instruments: Instruments::none(),
         })
     }

@@ -96,6 +96,7 @@ impl Rig {
         let store = SessionStore::open(folder.path().join("sessions.db")).unwrap();
         let base_url: url::Url = upstream.parse().unwrap();
         let parts = GatewayParts {
+            audit: agent_security::audit::AuditLog::off(),
             settings: settings(&choice),
             credentials,
             upstream: Upstream {
@@ -250,6 +251,7 @@ fn agent(url: url::Url, store: &SessionStore, lifecycle: &Lifecycle) -> Agent {
         settings: AgentSettings::new("claude-opus-5-5"),
         prices: PriceTable::built_in(),
         lifecycle: lifecycle.clone(),
+        audit: agent_security::audit::AuditLog::off(),
         instruments: Instruments::none(),
     })
 }

@@ -9,8 +9,10 @@ use agent_core::session::SessionStore;
 use agent_core::tools::ToolRegistry;
 use agent_core::{Agent, AgentParts};
 use agent_performance::lifecycle::Lifecycle;
+use agent_security::audit::AuditLog;
 use agent_security::redact::Redactor;
 
+use super::audit::open_audit;
 use super::pace::Pace;
 use super::performance::Performance;
 use super::{AppError, Presence, cut, misconfigured, store_file};
@@ -21,6 +23,7 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 pub(super) struct Core {
     pub(super) agent: Agent,
     pub(super) store: SessionStore,
+    pub(super) audit: AuditLog,
     pub(super) prices: PriceTable,
     pub(super) performance: Performance,
     pub(super) lifecycle: Lifecycle,
@@ -44,6 +47,7 @@ impl Core {
             )
         })?;
         let prices = cut::prices(config)?;
+        let audit = open_audit(loaded)?;
         let policy = cut::policy(config, presence)?;
         let instruments = performance.instruments();
         let store = SessionStore::open_with(store_file(config), instruments.clone())?;
@@ -59,11 +63,13 @@ impl Core {
             settings: cut::settings(config),
             prices: prices.clone(),
             instruments,
+            audit: audit.clone(),
             lifecycle: lifecycle.clone(),
         });
         Ok(Self {
             agent,
             store,
+            audit,
             prices,
             performance,
             lifecycle,

@@ -13,6 +13,7 @@ use agent_gateway::{
 use agent_operations::health::HealthMonitor;
 use agent_performance::lifecycle::Lifecycle;
 use agent_performance::metrics::MetricsCollector;
+use agent_security::audit::{AuditEvent, AuditLog};
 use agent_security::redact::Redactor;
 use agent_security::signature::{Algorithm, VerifyingKey};
 use agent_security::token::{self, Credentials, Kept};
@@ -107,6 +108,14 @@ impl Daemon {
         let health = health::monitor(loaded, &core, &front).await?;
         let gateway = Gateway::bind(parts(loaded, &core, &front, &kept, logs, health.clone())?).await?;
         let addresses = gateway.addresses();
+        if kept.created {
+            record(&core.audit, made_token(&token_file))?;
+        }
+        let started = AuditEvent::DaemonStarted {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            address: addresses.tcp.to_string(),
+        };
+        record(&core.audit, started)?;
         let doors = Doors {
             address: addresses.tcp,
             unix_socket: addresses.unix.clone(),
@@ -160,7 +169,10 @@ impl Daemon {
             );
         }
         drop(publishing);
-        self.core.shutdown().await
+        let audit = self.core.audit.clone();
+        let ended = self.core.shutdown().await;
+        record(&audit, AuditEvent::DaemonStopped {})?;
+        ended
     }
 }
 
@@ -177,6 +189,23 @@ impl From<BindError> for AppError {
             ),
             _ => unavailable(message, advice),
         }
+    }
+}
+
+fn record(audit: &AuditLog, event: AuditEvent) -> Result<(), AppError> {
+    audit.record(event).map_err(|error| {
+        unavailable(
+            error.to_string(),
+            "in production nothing is done that can't be recorded: mend the folder first",
+        )
+    })
+}
+
+fn made_token(file: &Path) -> AuditEvent {
+    AuditEvent::Administered {
+        act: "token created".to_owned(),
+        subject: file.display().to_string(),
+        by: "daemon".to_owned(),
     }
 }
 
@@ -212,6 +241,7 @@ fn parts(
         agent: core.agent.clone(),
         store: core.store.clone(),
         run_limits: cut::run_limits(config),
+        audit: core.audit.clone(),
         metrics: performance.metrics().cloned(),
         tracker: performance.tracker().clone(),
         cache: performance.cache().clone(),

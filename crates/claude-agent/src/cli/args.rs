@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agent_config::{HumanDuration, PermissionMode};
+use agent_security::audit::Head;
 use agent_simulator::FaultSpec;
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
@@ -60,6 +62,9 @@ pub(super) enum Command {
     /// Write, check and show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Show what was decided and done, and verify that nobody changed the record of it
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Print what running agents measure, or what the last one did
     #[command(after_help = METRICS_EXAMPLES)]
     Metrics(MetricsArgs),
@@ -214,6 +219,53 @@ pub(super) struct MetricsArgs {
     pub(super) prefix: Option<String>,
     #[command(flatten)]
     pub(super) output: DataOutput,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AuditCommand {
+    /// Print recorded events, the newest last
+    #[command(
+        after_help = "Examples:\n  claude-agent audit show --limit 20\n  claude-agent audit show --event permission_decided --since 2026-11-01T00:00:00Z"
+    )]
+    Show {
+        #[command(flatten)]
+        filter: AuditFilter,
+        #[command(flatten)]
+        output: DataOutput,
+    },
+    /// Find any edit, removal, insertion or cut; exits with 1 where there is one
+    #[command(
+        after_help = "Examples:\n  claude-agent audit verify\n  claude-agent audit verify --expect-head \"$(cat /media/usb/audit-head)\""
+    )]
+    Verify {
+        /// A line that has to be there: the head that an earlier verification printed
+        #[arg(long, value_name = "NUMBER:HASH")]
+        expect_head: Option<Head>,
+        /// The key whose signatures count, as an earlier verification printed it
+        #[arg(long, value_name = "BASE64")]
+        public_key: Option<String>,
+        #[command(flatten)]
+        output: DataOutput,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(super) struct AuditFilter {
+    /// How many at the most
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) limit: u32,
+    /// Only events whose kind begins like this, such as tool_executed
+    #[arg(long, value_name = "KIND")]
+    pub(super) event: Option<String>,
+    /// Only events of the session whose id begins like this
+    #[arg(long, value_name = "ID")]
+    pub(super) session: Option<String>,
+    /// Only events from this time on (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<DateTime<Utc>>,
+    /// Only events up to this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<DateTime<Utc>>,
 }
 
 /// How a command prints data.

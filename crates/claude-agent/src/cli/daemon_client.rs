@@ -99,6 +99,7 @@ async fn exchange(stream: UnixStream, request: Request<Empty<Bytes>>) -> Result<
     let ask = async {
         let answer = sender.send_request(request).await?;
         let status = answer.status();
+        #[expect(clippy::disallowed_methods, reason = "the body is limited")]
         let body = Limited::new(answer.into_body(), MAX_ANSWER)
             .collect()
             .await?

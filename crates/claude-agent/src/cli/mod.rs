@@ -1,6 +1,7 @@
 //! The command line: parses, loads the configuration, runs one command, and turns every error into text and an exit code.
 
 mod args;
+mod audit;
 mod chat;
 mod completions;
 mod config;
@@ -98,6 +99,10 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Metrics(args) => {
             let (loaded, _) = load(&common, None)?;
             metrics::execute(&loaded.config, &args, common.quiet).map(|()| Exit::Done)
+        }
+        Command::Audit(command) => {
+            let (loaded, _) = load(&common, None)?;
+            audit::execute(&loaded.config, command)
         }
         Command::Health(output) => {
             let (loaded, _) = load(&common, None)?;

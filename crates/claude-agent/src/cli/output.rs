@@ -122,6 +122,14 @@ pub(super) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
+/// That a session has taken in a stranger's words, and what this changes.
+pub(super) fn distrusted(source: &str) -> String {
+    format!(
+        "{source}: the session now holds what a stranger wrote; commands that do more than read and requests to hosts that are not listed are asked \
+         about from here on, for as long as the session lives"
+    )
+}
+
 /// The text with control characters made visible: what a model or a tool wrote must not move the cursor, set the
 /// window's title or hide lines of an approval. Line ends and tabs stay; bidirectional controls count as control characters.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {

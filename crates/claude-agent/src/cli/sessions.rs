@@ -7,10 +7,12 @@ use std::path::Path;
 
 use agent_config::Loaded;
 use agent_core::session::{ListFilter, SearchQuery, SessionId, SessionInfo, SessionStore};
+use agent_security::audit::AuditLog;
 use chrono::{DateTime, Local, Utc};
 use serde_json::{Value, json};
 
 use super::args::{DataFormat, ExportFormat, SessionsCommand};
+use super::audit::record;
 use super::exit::Exit;
 use super::output::{self, Table, visible};
 use super::{Failure, app};
@@ -20,12 +22,13 @@ const TITLE_COLUMNS: usize = 48;
 
 pub(super) async fn execute(loaded: &Loaded, command: SessionsCommand) -> Result<Exit, Failure> {
     let store = app::open_store(&loaded.config)?;
-    let done = dispatch(&store, command).await;
+    let audit = app::open_audit(loaded)?;
+    let done = dispatch(&store, &audit, command).await;
     store.close().await?;
     done.map(|()| Exit::Done)
 }
 
-async fn dispatch(store: &SessionStore, command: SessionsCommand) -> Result<(), Failure> {
+async fn dispatch(store: &SessionStore, audit: &AuditLog, command: SessionsCommand) -> Result<(), Failure> {
     match command {
         SessionsCommand::List {
             limit,
@@ -63,6 +66,7 @@ async fn dispatch(store: &SessionStore, command: SessionsCommand) -> Result<(), 
             match to {
                 None => export(store, &id, format, output::Stdout::default()).await,
                 Some(file) => {
+                    record(audit, "session exported", format!("{id} to {}", file.display()))?;
                     export(store, &id, format, new_file(&file)?).await?;
                     output::line(&format!("written to {}", file.display()))
                 }
@@ -70,6 +74,7 @@ async fn dispatch(store: &SessionStore, command: SessionsCommand) -> Result<(), 
         }
         SessionsCommand::Fork { id, at, output } => {
             let original = store.resolve(&id).await?;
+            record(audit, "session forked", original.to_string())?;
             let copy = store.fork(&original, at).await?;
             match output.format {
                 DataFormat::Json => output::json(&json!({ "id": copy, "forked_from": original })),
@@ -79,8 +84,12 @@ async fn dispatch(store: &SessionStore, command: SessionsCommand) -> Result<(), 
                 )),
             }
         }
-        SessionsCommand::Rename { id, title } => Ok(store.rename(&store.resolve(&id).await?, &title).await?),
-        SessionsCommand::Delete { id, yes } => delete(store, &id, yes).await,
+        SessionsCommand::Rename { id, title } => {
+            let id = store.resolve(&id).await?;
+            record(audit, "session renamed", id.to_string())?;
+            Ok(store.rename(&id, &title).await?)
+        }
+        SessionsCommand::Delete { id, yes } => delete(store, audit, &id, yes).await,
     }
 }
 
@@ -178,7 +187,7 @@ fn new_file(path: &Path) -> Result<std::fs::File, Failure> {
         })
 }
 
-async fn delete(store: &SessionStore, part: &str, yes: bool) -> Result<(), Failure> {
+async fn delete(store: &SessionStore, audit: &AuditLog, part: &str, yes: bool) -> Result<(), Failure> {
     let id = store.resolve(part).await?;
     let session = store.get(&id).await?;
     if !yes {
@@ -204,6 +213,7 @@ async fn delete(store: &SessionStore, part: &str, yes: bool) -> Result<(), Failu
             return output::line("nothing was deleted");
         }
     }
+    record(audit, "session deleted", id.to_string())?;
     store.delete(&id).await?;
     output::line(&format!("deleted {id}"))
 }

@@ -403,6 +403,7 @@ fn completions_and_the_manual_know_every_command() {
         "completions",
         "metrics",
         "health",
+        "audit\\-verify",
         "top",
     ] {
         assert!(
@@ -411,4 +412,39 @@ fn completions_and_the_manual_know_every_command() {
         );
     }
     assert!(page.contains("over budget"), "the exit codes are in the manual");
+}
+
+/// A row without a test is no defence, and neither is one whose test is gone.
+#[test]
+fn every_defence_of_the_security_page_has_a_test_that_exists() {
+    let page = document("docs/security.md");
+    let mut seen = BTreeSet::new();
+    for row in page.lines().filter(|line| line.starts_with('|')) {
+        if row.starts_with("| threat") || row.starts_with("| ---") {
+            continue;
+        }
+        let tests: Vec<&str> = row
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|code| code.contains(".rs::"))
+            .collect();
+        assert!(!tests.is_empty(), "no test for: {row}");
+        for test in tests {
+            let (file, name) = test.split_once("::").unwrap();
+            let source = document(file);
+            let at = source.find(&format!("fn {name}(")).unwrap_or_else(|| {
+                panic!("{file} has no `{name}`; name the test that shows this now: {row}")
+            });
+            // Attributes stand above it; a property test has no other mark than the macro around it.
+            let before = &source[..at];
+            let above: Vec<&str> = before.lines().rev().take(4).collect();
+            assert!(
+                above.iter().any(|line| line.contains("test")),
+                "{test} is not run as a test"
+            );
+            seen.insert(test.to_owned());
+        }
+    }
+    assert!(seen.len() > 30, "the tables were not understood: {seen:?}");
 }

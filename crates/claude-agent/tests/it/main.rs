@@ -17,6 +17,7 @@ mod faults;
 mod kill;
 mod metrics;
 mod openapi;
+mod private_state;
 mod prometheus;
 mod run;
 mod serve;

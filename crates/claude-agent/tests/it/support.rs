@@ -11,6 +11,10 @@ use tempfile::TempDir;
 /// Far above what any run here takes, far below the patience of CI.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Part of every secret that tests give to the command. `cargo xtask test` looks for it in every file that the command writes, [`finish`] in what it
+/// prints.
+const PLANTED: &str = "never-printed";
+
 /// A home and a workspace that nobody else uses.
 pub(crate) struct Machine {
     folder: TempDir,
@@ -155,6 +159,13 @@ pub(crate) fn finish_child(child: Child) -> Output {
         panic!("still running after {DEADLINE:?}");
     };
     waiter.join().unwrap().unwrap();
+    for (stream, printed) in [("output", &output.stdout), ("errors", &output.stderr)] {
+        let printed = String::from_utf8_lossy(printed);
+        assert!(
+            !printed.contains(PLANTED),
+            "a planted secret on standard {stream}: {printed}"
+        );
+    }
     output
 }
 

@@ -60,6 +60,7 @@ impl Fixture {
             settings: AgentSettings::new(MODEL),
             prices: PriceTable::built_in(),
             lifecycle: lifecycle.clone(),
+            audit: agent_security::audit::AuditLog::off(),
             instruments: Instruments::none(),
         };
         Self {

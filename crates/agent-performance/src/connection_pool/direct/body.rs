@@ -12,11 +12,14 @@ pub(in super::super) struct DirectBody {
     /// None once it went home, or failed.
     connection: Option<Box<Direct>>,
     home: Home,
+    /// The head says how long it is.
+    measured: bool,
 }
 
 impl DirectBody {
     pub(in super::super) fn new(connection: Box<Direct>, home: Home) -> Self {
         let mut direct = DirectBody {
+            measured: connection.incoming.left().is_some(),
             connection: Some(connection),
             home,
         };
@@ -29,14 +32,14 @@ impl DirectBody {
     }
 
     pub(in super::super) fn size_hint(&self) -> SizeHint {
-        let Some(connection) = &self.connection else {
-            return SizeHint::with_exact(0);
-        };
-        let ready = connection.ready.len() as u64;
-        match connection.incoming.left() {
-            Some(left) => SizeHint::with_exact(left.saturating_add(ready)),
-            None => SizeHint::default(),
+        if !self.measured {
+            return SizeHint::default();
         }
+        let left = self.connection.as_ref().map_or(0, |connection| {
+            let ready = connection.ready.len() as u64;
+            connection.incoming.left().unwrap_or(0).saturating_add(ready)
+        });
+        SizeHint::with_exact(left)
     }
 
     pub(in super::super) fn poll_data(

@@ -327,6 +327,34 @@ async fn giving_up_closes_the_connection() {
     assert_eq!(pool.get_stats().open, 0);
 }
 
+/// A length that was not promised must not be found out: whoever passes the body on may have to add a word.
+#[tokio::test]
+async fn only_what_the_head_measures_has_a_length() {
+    for (sent, length) in [
+        ("transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", None),
+        ("transfer-encoding: chunked\r\n\r\n0\r\n\r\n", None),
+        ("connection: close\r\n\r\n", None),
+        ("content-length: 2\r\n\r\nok", Some(2)),
+        ("content-length: 0\r\n\r\n", Some(0)),
+    ] {
+        let (listener, _pool, client, url) = pair().await;
+        let serve = async {
+            let mut stream = accept(&listener).await;
+            read_until(&mut stream, "\r\n\r\n").await;
+            stream
+                .write_all(format!("HTTP/1.1 200 OK\r\n{sent}").as_bytes())
+                .await
+                .unwrap();
+        };
+        let asked = client.send_body(request(Method::GET, &url, Bytes::new()), client.default_limits());
+        let (answer, ()) = tokio::join!(asked, serve);
+        let mut answer = answer.unwrap();
+        assert_eq!(answer.body().size_hint().exact(), length, "{sent}");
+        while data(&mut answer).await.is_some() {}
+        assert_eq!(answer.body().size_hint().exact(), length.map(|_| 0), "{sent}");
+    }
+}
+
 #[test]
 fn a_connection_that_waits_is_small() {
     assert!(size_of::<Direct>() <= 400, "{}", size_of::<Direct>());

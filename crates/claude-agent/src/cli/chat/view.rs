@@ -177,6 +177,7 @@ impl View {
                 Colour::Plain,
             ),
             AgentEvent::Warning { message } => self.notice(&message, Colour::Yellow),
+            AgentEvent::SessionDistrusted { source } => self.notice(&crate::cli::output::distrusted(&source), Colour::Yellow),
             AgentEvent::Finished(finished) => self.finished(&finished),
             AgentEvent::SessionStarted { session_id, .. } => {
                 self.session = Some(session_id);

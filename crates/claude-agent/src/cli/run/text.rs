@@ -103,6 +103,9 @@ impl TextPrinter {
                 "{dim}{messages_before} messages were summarised: about {tokens_before} tokens became {tokens_after}{reset}"
             ))?,
             AgentEvent::Warning { message } => self.always(&format!("{yellow}warning:{reset} {}", visible(message)))?,
+            AgentEvent::SessionDistrusted { source } => {
+                self.always(&format!("{yellow}note:{reset} {}", visible(&output::distrusted(source))))?;
+            }
             AgentEvent::Finished(finished) => self.finish(finished)?,
             _ => {}
         }

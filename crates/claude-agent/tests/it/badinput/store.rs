@@ -220,6 +220,6 @@ fn a_store_of_a_newer_version_is_left_alone() {
         );
     }
     assert_eq!(std::fs::read(&path).unwrap(), before);
-    version(1);
+    version(2);
     goes_on(&machine, &simulator, &run.session, run.acknowledged());
 }

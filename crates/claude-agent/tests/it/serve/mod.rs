@@ -1,5 +1,6 @@
 //! `claude-agent serve`: the daemon as its clients and its operator meet it.
 
+mod audited;
 mod ends;
 mod health;
 mod observed;

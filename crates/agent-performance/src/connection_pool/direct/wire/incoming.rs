@@ -34,6 +34,8 @@ pub(crate) struct Incoming {
     /// Bytes of heads so far, without those in `begun`.
     heads: usize,
     keeps_open: bool,
+    /// The head says how long the body is.
+    measured: bool,
     body: Body,
 }
 
@@ -54,6 +56,7 @@ impl Incoming {
             begun: Vec::new(),
             heads: 0,
             keeps_open: false,
+            measured: false,
             body: Body::Done,
         }
     }
@@ -100,6 +103,7 @@ impl Incoming {
             if !head.status.is_informational() {
                 self.keeps_open = head.keeps_open();
                 self.body = self.body_of(head.status, head.length()?);
+                self.measured = matches!(self.body, Body::Done | Body::Length(_));
                 let mut response = Response::new(());
                 *response.version_mut() = head.version;
                 *response.status_mut() = head.status;
@@ -180,12 +184,12 @@ impl Incoming {
         }
     }
 
-    /// Bytes of the body that are still to come, where the head says so.
+    /// Bytes of the body that are still to come, where the head says how many. Of a body that only its end measures, that
+    /// is not told even behind the end: who passes it on has not promised a length, and may add to it.
     pub(crate) fn left(&self) -> Option<u64> {
         match self.body {
-            Body::Done => Some(0),
             Body::Length(left) => Some(left),
-            _ => None,
+            _ => self.measured.then_some(0),
         }
     }
 

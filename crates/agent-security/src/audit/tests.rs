@@ -1,0 +1,290 @@
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests read the small files that they wrote"
+)]
+
+use std::path::Path;
+
+use agent_config::Secret;
+use chrono::TimeZone as _;
+
+use super::append::Appender;
+use super::*;
+
+fn noon() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 1, 2, 12, 0, 0).unwrap()
+}
+
+fn act(number: usize) -> AuditEvent {
+    AuditEvent::Administered {
+        act: format!("act {number}"),
+        subject: "session".to_owned(),
+        by: "cli".to_owned(),
+    }
+}
+
+fn call(number: usize) -> AuditEvent {
+    AuditEvent::ToolExecuted {
+        session: "s".to_owned(),
+        tool: "bash".to_owned(),
+        action: format!("run {number}"),
+        outcome: ToolOutcome::Done,
+        duration_ms: 1,
+    }
+}
+
+/// A log of so many acts in segments of so many bytes.
+fn log(folder: &Path, acts: usize, max_segment: u64) {
+    let mut appender = Appender::with_segments_of(folder.to_owned(), max_segment).unwrap();
+    for number in 0..acts {
+        appender.append(noon(), call(number)).unwrap();
+    }
+}
+
+fn checked(folder: &Path) -> Result<Verified, Fault> {
+    verify(folder, &Expected::default()).unwrap()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    segments::list(folder)
+        .unwrap()
+        .into_iter()
+        .map(|(_, path)| path)
+        .collect()
+}
+
+fn events(folder: &Path) -> Vec<AuditEvent> {
+    let mut events = Vec::new();
+    assert_eq!(read(folder, |record| events.push(record.event)).unwrap(), 0);
+    events
+}
+
+#[test]
+fn a_log_that_nobody_touched_verifies_over_processes_and_segments() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(
+        checked(folder.path()).unwrap().lines,
+        0,
+        "nothing was recorded yet"
+    );
+    for _ in 0..3 {
+        log(folder.path(), 300, 20_000);
+    }
+    let verified = checked(folder.path()).unwrap();
+    assert!(files(folder.path()).len() > 3);
+    assert!(verified.checkpoints as usize >= files(folder.path()).len());
+    let calls = events(folder.path());
+    let calls = calls
+        .iter()
+        .filter(|event| matches!(event, AuditEvent::ToolExecuted { .. }));
+    assert_eq!(calls.count(), 900);
+    let head = verified.head.to_string().parse::<Head>().unwrap();
+    let expected = |head: Head| Expected {
+        head: Some(head),
+        public_key: verified.public_key.clone(),
+    };
+    assert!(verify(folder.path(), &expected(head.clone())).unwrap().is_ok());
+    let other = Head {
+        hash: "0".repeat(64),
+        ..head
+    };
+    assert!(verify(folder.path(), &expected(other)).unwrap().is_err());
+}
+
+#[test]
+fn every_change_of_a_single_byte_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    log(folder.path(), 7, 1000);
+    let all = files(folder.path());
+    assert!(all.len() > 1);
+    for path in all {
+        let good = std::fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            for change in [0x01, 0x20, 0x80] {
+                let mut bad = good.clone();
+                bad[at] ^= change;
+                std::fs::write(&path, &bad).unwrap();
+                assert!(
+                    checked(folder.path()).is_err(),
+                    "{}: byte {at} ^ {change}",
+                    path.display()
+                );
+            }
+        }
+        std::fs::write(&path, good).unwrap();
+    }
+    checked(folder.path()).unwrap();
+}
+
+#[test]
+fn every_line_removed_added_or_moved_and_every_cut_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    log(folder.path(), 9, 1500);
+    let all = files(folder.path());
+    for path in &all {
+        let good = std::fs::read(path).unwrap();
+        let lines: Vec<&[u8]> = good.split_inclusive(|&byte| byte == b'\n').collect();
+        let mut bad = Vec::new();
+        for at in 0..lines.len() {
+            let mut removed = lines.clone();
+            removed.remove(at);
+            bad.push(removed.concat());
+            let mut twice = lines.clone();
+            twice.insert(at, lines[at]);
+            bad.push(twice.concat());
+            if at > 0 {
+                let mut moved = lines.clone();
+                moved.swap(at - 1, at);
+                bad.push(moved.concat());
+            }
+            let mut blank = lines.clone();
+            blank.insert(at, b"\n");
+            bad.push(blank.concat());
+        }
+        bad.extend((0..good.len()).map(|length| good[..length].to_vec()));
+        for (number, bad) in bad.iter().enumerate() {
+            std::fs::write(path, bad).unwrap();
+            assert!(
+                checked(folder.path()).is_err(),
+                "{}: change {number}",
+                path.display()
+            );
+        }
+        std::fs::remove_file(path).unwrap();
+        assert!(checked(folder.path()).is_err(), "{} removed", path.display());
+        std::fs::write(path, good).unwrap();
+    }
+    checked(folder.path()).unwrap();
+}
+
+#[test]
+fn a_chain_made_anew_is_not_taken_for_the_old_one() {
+    let folder = tempfile::tempdir().unwrap();
+    log(folder.path(), 300, MAX_SEGMENT_BYTES);
+    let old = checked(folder.path()).unwrap();
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    log(folder.path(), 300, MAX_SEGMENT_BYTES);
+    checked(folder.path()).unwrap();
+    let by_key = Expected {
+        public_key: old.public_key,
+        head: None,
+    };
+    assert!(verify(folder.path(), &by_key).unwrap().is_err());
+    let by_head = Expected {
+        public_key: None,
+        head: Some(old.head),
+    };
+    assert!(verify(folder.path(), &by_head).unwrap().is_err());
+}
+
+#[test]
+fn a_torn_line_is_kept_aside_and_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    log(folder.path(), 3, MAX_SEGMENT_BYTES);
+    let path = files(folder.path()).pop().unwrap();
+    let mut torn = std::fs::read(&path).unwrap();
+    torn.extend_from_slice(b"{\"seq\":4,\"ti");
+    std::fs::write(&path, torn).unwrap();
+    assert_eq!(checked(folder.path()).unwrap().torn, 12, "a crash is no change");
+    log(folder.path(), 1, MAX_SEGMENT_BYTES);
+    assert_eq!(checked(folder.path()).unwrap().torn, 0);
+    let Some(AuditEvent::TornLine { kept_in }) = events(folder.path()).into_iter().nth(3) else {
+        panic!("{:?}", events(folder.path()));
+    };
+    assert_eq!(
+        std::fs::read(folder.path().join(kept_in)).unwrap(),
+        b"{\"seq\":4,\"ti"
+    );
+}
+
+#[test]
+fn the_oldest_segment_goes_and_the_log_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    log(folder.path(), MAX_SEGMENTS + 5, 1);
+    assert_eq!(files(folder.path()).len(), MAX_SEGMENTS);
+    let verified = checked(folder.path()).unwrap();
+    assert!(verified.first > 1);
+    std::fs::remove_file(&files(folder.path())[0]).unwrap();
+    assert!(checked(folder.path()).is_err(), "this one nobody told of");
+}
+
+#[test]
+fn a_segment_that_was_ended_or_only_begun_is_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    log(folder.path(), 4, 1);
+    let begun = files(folder.path()).pop().unwrap();
+    assert_eq!(std::fs::metadata(&begun).unwrap().len(), 0);
+    log(folder.path(), 1, MAX_SEGMENT_BYTES);
+    checked(folder.path()).unwrap();
+    log(folder.path(), 1, 1);
+    std::fs::remove_file(files(folder.path()).pop().unwrap()).unwrap();
+    log(folder.path(), 1, MAX_SEGMENT_BYTES);
+    checked(folder.path()).unwrap();
+}
+
+#[test]
+fn writers_at_the_same_time_make_one_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| log(folder.path(), 150, 10_000));
+        }
+    });
+    checked(folder.path()).unwrap();
+    let calls = events(folder.path());
+    let calls = calls
+        .iter()
+        .filter(|event| matches!(event, AuditEvent::ToolExecuted { .. }));
+    assert_eq!(calls.count(), 600);
+}
+
+#[test]
+fn secrets_and_long_texts_do_not_get_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let redactor = Redactor::new(vec![Secret::from("planted-secret-in-the-audit")]);
+    let log = AuditLog::open(folder.path().to_owned(), redactor, noon, WhenUnwritable::Refuse).unwrap();
+    // It lies over the place where the text is cut.
+    let text = format!("{}planted-secret-in-the-audit", "x".repeat(MAX_TEXT - 9));
+    log.record(AuditEvent::LoginFailed { client: text }).unwrap();
+    let text = std::fs::read_to_string(&files(folder.path())[0]).unwrap();
+    assert!(!text.contains("planted"), "{text}");
+    assert!(text.len() < MAX_TEXT + 400);
+}
+
+#[test]
+fn what_can_not_be_recorded_is_refused_or_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |when| AuditLog::open(folder.path().join("audit"), Redactor::new(Vec::new()), noon, when);
+    let (strict, lax) = (
+        open(WhenUnwritable::Refuse).unwrap(),
+        open(WhenUnwritable::Warn).unwrap(),
+    );
+    strict.record(act(1)).unwrap();
+    let path = files(&folder.path().join("audit")).pop().unwrap();
+    std::fs::write(&path, "somebody else's line\n").unwrap();
+    let error = strict.record(act(2)).unwrap_err().to_string();
+    assert!(error.contains("audit verify"), "{error}");
+    lax.record(act(2)).unwrap();
+    assert!(open(WhenUnwritable::Warn).is_err(), "told at the start");
+    AuditLog::off().record(act(3)).unwrap();
+}
+
+#[test]
+fn only_the_owner_can_read_it_and_links_are_not_followed() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let audit = folder.path().join("audit");
+    log(&audit, 1, MAX_SEGMENT_BYTES);
+    for entry in std::fs::read_dir(&audit).unwrap() {
+        let path = entry.unwrap().path();
+        let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", path.display());
+    }
+    assert_eq!(audit.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    let segment = files(&audit).pop().unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::rename(&segment, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &segment).unwrap();
+    assert!(Appender::open(audit.clone()).is_err());
+    assert!(verify(&audit, &Expected::default()).is_err());
+}
