@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 /// Part of every secret that a test plants in the environment, a key file or a configuration of the product.
 pub(crate) const PLANTED: &str = "never-printed";
 
-/// Files that are there to hold secrets: the product may write them, with nobody else able to read them.
+/// How the names of files begin that are there to hold secrets, and of those that take their place.
 #[cfg(target_os = "linux")]
-const KEEPERS: &[&str] = &["keys.json"];
+const KEEPERS: &[&str] = &["keys.json", ".new-keys-"];
 
 /// A secret where none may be.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -179,7 +179,8 @@ mod watch {
 
     fn is_keeper(path: &Path) -> bool {
         path.file_name()
-            .is_some_and(|name| KEEPERS.iter().any(|keeper| name == *keeper))
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| KEEPERS.iter().any(|keeper| name.starts_with(keeper)))
     }
 
     fn holds_secret(file: BorrowedFd<'_>) -> std::io::Result<bool> {

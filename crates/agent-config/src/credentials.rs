@@ -1,7 +1,8 @@
 //! The API key, and the modes of files that hold keys.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::api_key::{MAX_KEY_BYTES, parse_api_key};
 use crate::environment::Environment;
 use crate::files::{self, Allow, FileFault};
 use crate::problem::{Layer, Origin, Problem};
@@ -15,16 +16,43 @@ const KEY_FILE: &str = "api.api_key_file";
 /// The setting of the file with the private key of the certificate.
 const TLS_KEY: &str = "security.tls_key_path";
 
-/// Keys are about a hundred characters long; a certificate or a whole `.env` file is more, and was not meant.
-const MAX_KEY_FILE: u64 = 4096;
+/// Where systemd puts what `LoadCredential=` and `SetCredentialEncrypted=` name.
+const SYSTEMD_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+/// What the key is called there.
+const SYSTEMD_NAME: &str = "anthropic-api-key";
+
+const MAX_KEY_FILE: u64 = MAX_KEY_BYTES as u64;
 const VALID_KEY: &str = "one line of printable ASCII characters without spaces";
 
 /// What was found of credentials, and what is wrong with it.
 #[derive(Default)]
 pub(crate) struct Credentials {
     pub(crate) api_key: Option<Secret>,
+    pub(crate) source: Option<KeySource>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) warning: Option<Problem>,
+}
+
+/// Where the API key comes from. Of several places the first in this order counts; keys stored with `keys add` are used where
+/// none of these has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// `ANTHROPIC_API_KEY`.
+    Environment,
+    /// The file that `api.api_key_file` names.
+    File(PathBuf),
+    /// A credential that systemd gave the unit: `anthropic-api-key` in `$CREDENTIALS_DIRECTORY`.
+    Systemd(PathBuf),
+}
+
+impl std::fmt::Display for KeySource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Environment => f.write_str(KEY_VARIABLE),
+            Self::File(path) => write!(f, "{} ({KEY_FILE})", path.display()),
+            Self::Systemd(path) => write!(f, "{} (systemd)", path.display()),
+        }
+    }
 }
 
 /// Finds the API key, and checks that files with private keys are private.
@@ -52,13 +80,13 @@ pub(crate) fn find(
 
     let file = config.api.api_key_file.as_deref();
     if let Some(text) = environment.get(KEY_VARIABLE) {
-        match parse_key(text) {
-            Ok(key) => found.api_key = Some(key),
+        match parse_api_key(text) {
+            Ok(key) => (found.api_key, found.source) = (Some(key), Some(KeySource::Environment)),
             Err(message) => found.problems.push(Problem {
                 key: "API key".to_owned(),
                 value: Some(REDACTED.to_owned()),
                 origin: Some(Origin::named(Layer::Environment, KEY_VARIABLE)),
-                message,
+                message: message.to_owned(),
                 valid: VALID_KEY.to_owned(),
             }),
         }
@@ -72,36 +100,40 @@ pub(crate) fn find(
             )
         });
     } else if let Some(path) = file {
-        let read = files::read_text(path, MAX_KEY_FILE, Allow::Private);
-        match read.map_err(|fault| explain(&fault, path)).and_then(|text| {
-            parse_key(&text).map_err(|message| {
-                (
-                    format!("names a file whose content {message}"),
-                    VALID_KEY.to_owned(),
-                )
-            })
-        }) {
-            Ok(key) => found.api_key = Some(key),
+        match read_key(path) {
+            Ok(key) => (found.api_key, found.source) = (Some(key), Some(KeySource::File(path.to_owned()))),
             Err((message, valid)) => found.problems.push(about_file(KEY_FILE, path, message, valid)),
+        }
+    } else if let Some(folder) = environment.get(SYSTEMD_VARIABLE) {
+        let path = Path::new(folder).join(SYSTEMD_NAME);
+        // Units have other credentials, too; one that is not there was not meant for this.
+        if path.exists() {
+            match read_key(&path) {
+                Ok(key) => (found.api_key, found.source) = (Some(key), Some(KeySource::Systemd(path))),
+                Err((message, valid)) => found.problems.push(Problem {
+                    key: "API key".to_owned(),
+                    value: Some(path.display().to_string()),
+                    origin: Some(Origin::named(Layer::Environment, SYSTEMD_VARIABLE)),
+                    message,
+                    valid,
+                }),
+            }
         }
     }
     found
 }
 
-fn explain(fault: &FileFault, path: &Path) -> (String, String) {
-    (fault.to_string(), fault.valid(path))
+/// The key in the file at `path`, or what is wrong with the file and what would be right.
+fn read_key(path: &Path) -> Result<Secret, (String, String)> {
+    let text = files::read_text(path, MAX_KEY_FILE, Allow::Private).map_err(|fault| explain(&fault, path))?;
+    parse_api_key(&text).map_err(|message| {
+        (
+            format!("names a file whose content {message}"),
+            VALID_KEY.to_owned(),
+        )
+    })
 }
 
-/// A key goes into a header: anything but visible ASCII would be refused there, with a worse message.
-fn parse_key(text: &str) -> Result<Secret, String> {
-    let key = text.trim();
-    if key.is_empty() {
-        Err("is empty".to_owned())
-    } else if key.len() as u64 > MAX_KEY_FILE {
-        Err("is too long for a key".to_owned())
-    } else if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Err("has characters in it that no key has".to_owned())
-    } else {
-        Ok(Secret::from(key))
-    }
+fn explain(fault: &FileFault, path: &Path) -> (String, String) {
+    (fault.to_string(), fault.valid(path))
 }

@@ -7,6 +7,7 @@
 //! Nothing here is global. One file reads the process environment (`environment.rs`) and one reads and writes files
 //! (`files.rs`); credentials are [`Secret`]s, which have no printable form.
 
+mod api_key;
 mod checks;
 mod choice;
 mod credentials;
@@ -31,6 +32,7 @@ mod suggest;
 mod units;
 mod unused;
 
+pub use api_key::{ApiKey, KeyState, MAX_KEY_BYTES, host_of, parse_api_key};
 pub use choice::ApiVersion;
 pub use choice::DeploymentEnvironment;
 pub use choice::LogLevel;
@@ -39,6 +41,7 @@ pub use choice::SignatureAlgorithm;
 pub use choice::UnknownChoice;
 pub use choice::WhenDown;
 pub use choice::WhitelistLevel;
+pub use credentials::KeySource;
 pub use environment::Environment;
 pub use folders::Folders;
 pub use identity::deployment_id;

@@ -7,7 +7,7 @@ use toml::Value;
 
 use crate::checks;
 use crate::choice::DeploymentEnvironment;
-use crate::credentials;
+use crate::credentials::{self, KeySource};
 use crate::document::Leaf;
 use crate::environment::Environment;
 use crate::folders::Folders;
@@ -27,8 +27,10 @@ pub struct Loaded {
     pub config: ProductionConfig,
     /// Where each value was set.
     pub origins: Origins,
-    /// The API key: from `ANTHROPIC_API_KEY`, or else from the file that `api.api_key_file` names.
+    /// The API key, from the first of the places of [`KeySource`] that has one.
     pub api_key: Option<Secret>,
+    /// Where it was found.
+    pub api_key_source: Option<KeySource>,
     /// What works, but perhaps not as it was meant.
     pub warnings: Vec<Problem>,
 }
@@ -60,6 +62,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         config,
         origins,
         api_key: credentials.api_key,
+        api_key_source: credentials.source,
         warnings,
     })
 }

@@ -4,7 +4,6 @@
 
 /// Keys, or whole sections where the name ends with a dot.
 const UNUSED: &[&str] = &[
-    "security.api_key_rotation_interval",
     "monitoring.metrics_export_interval",
     "monitoring.enable_alerting",
     "monitoring.alert_webhook_url",

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_claude::keys::KeyRing;
 use agent_claude::pricing::PriceTable;
-use agent_config::{Secret, WhenDown};
+use agent_config::WhenDown;
 use agent_core::session::SessionStore;
 use agent_core::{Agent, RunLimits};
 use agent_operations::health::HealthMonitor;
@@ -142,8 +143,8 @@ pub struct TlsFiles {
 pub struct Upstream {
     /// Its address; the path is kept as a prefix.
     pub base_url: Url,
-    /// Put in the place of the client's credential. Without one, requests go without any.
-    pub api_key: Option<Secret>,
+    /// One of them is put in the place of the client's credential. Without any, requests go without.
+    pub keys: KeyRing,
     /// How long it may take.
     pub timeouts: UpstreamTimeouts,
     /// The connections to it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_claude::client::{ClaudeClient, ClaudeConfig};
+use agent_claude::keys::KeyRing;
 use agent_claude::pricing::PriceTable;
 use agent_config::{PermissionMode, Secret, WhitelistLevel};
 use agent_core::session::SessionStore;
@@ -110,7 +111,7 @@ pub(crate) fn parts(folder: &TempDir, upstream: Url) -> GatewayParts {
         credentials,
         upstream: Upstream {
             base_url: upstream.clone(),
-            api_key: Some(Secret::from("sk-ant-simulated")),
+            keys: KeyRing::of(&upstream, Secret::from("sk-ant-simulated")).unwrap(),
             timeouts: UpstreamTimeouts {
                 connect: Duration::from_secs(10),
                 first_byte: TOO_LONG,

@@ -17,6 +17,7 @@
 pub mod audit;
 mod characters;
 pub mod command;
+pub mod key_file;
 pub mod network;
 pub mod path;
 pub mod permission;

@@ -9,9 +9,11 @@ mod patterns;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use agent_config::Secret;
 use aho_corasick::AhoCorasick;
+use arc_swap::ArcSwapOption;
 
 /// What stands where a secret was.
 pub const REPLACEMENT: &str = "[redacted]";
@@ -20,17 +22,49 @@ pub const REPLACEMENT: &str = "[redacted]";
 /// taking it out everywhere would say what it is.
 pub const MIN_SECRET_BYTES: usize = 6;
 
-/// Takes known and likely secrets out of text. Cheap to clone.
+/// How many secrets are known at once: a ring of keys holds far fewer, and those that were rotated away stay known for as
+/// long as the process runs. Beyond it the shapes of secrets are still taken out.
+pub const MAX_SECRETS: usize = 1024;
+
+/// Takes known and likely secrets out of text. Clones are cheap, and know what any of them is told: a key that is added while
+/// the program runs is taken out everywhere from then on.
 ///
 /// It keeps its own copy of the secrets for as long as it lives, and never prints them.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    known: Option<AhoCorasick>,
+    known: Arc<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// What is looked for. Every redaction reads it; it changes a few times in the life of a process.
+    automaton: ArcSwapOption<AhoCorasick>,
+    secrets: Mutex<Vec<Secret>>,
 }
 
 impl Redactor {
     /// A redactor that knows these secrets. Those shorter than [`MIN_SECRET_BYTES`] are left out.
     pub fn new(secrets: Vec<Secret>) -> Self {
+        let redactor = Self::default();
+        redactor.learn(secrets);
+        redactor
+    }
+
+    /// Takes these secrets out, too, from now on: in this redactor and in all its clones. Nothing is ever forgotten, for a
+    /// key that was replaced may still turn up. Beyond [`MAX_SECRETS`] the oldest are no longer looked for.
+    pub fn learn(&self, more: impl IntoIterator<Item = Secret>) {
+        let mut secrets = self.known.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = secrets.len();
+        for secret in more {
+            if !secrets.contains(&secret) {
+                secrets.push(secret);
+            }
+        }
+        if secrets.len() == before {
+            return;
+        }
+        let excess = secrets.len().saturating_sub(MAX_SECRETS);
+        secrets.drain(..excess);
         let mut spellings: Vec<String> = secrets
             .iter()
             .flat_map(|secret| spellings(secret.expose()))
@@ -38,17 +72,17 @@ impl Redactor {
         spellings.sort_unstable();
         spellings.dedup();
         if spellings.is_empty() {
-            return Self::default();
+            return;
         }
         // Building fails only for more patterns than fit 32 bits, far more than memory holds.
-        let known = AhoCorasick::new(&spellings).expect("secrets number less than two thousand million");
-        Self { known: Some(known) }
+        let automaton = AhoCorasick::new(&spellings).expect("secrets number less than two thousand million");
+        self.known.automaton.store(Some(Arc::new(automaton)));
     }
 
     /// The text without secrets; borrowed when there is none in it. Redacting twice changes nothing more.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let known = self
-            .known
+        let automaton = self.known.automaton.load();
+        let known = automaton
             .as_ref()
             .map(|known| overlapping(known, text))
             .unwrap_or_default();

@@ -7,6 +7,7 @@ mod cut;
 mod daemon;
 mod descriptors;
 mod health;
+mod keys;
 mod lock;
 mod pace;
 mod performance;
@@ -26,6 +27,7 @@ use self::core::Core;
 pub use self::cut::{Rules, rules};
 pub use self::daemon::{Daemon, Doors, LogBuffer, log_buffer};
 pub(crate) use self::daemon::{token_file, unix_socket};
+pub use self::keys::{Keys, key_file, now};
 use self::pace::Pace;
 use crate::published::Busy;
 
@@ -102,13 +104,15 @@ impl App {
     pub async fn build(
         loaded: &Loaded,
         environment: &Environment,
+        keys: &Keys,
         session: Option<&str>,
         workspace: Option<&Path>,
         presence: Presence,
     ) -> Result<Self, AppError> {
-        let mut core = Core::build(loaded, environment, presence, Pace::SESSION)?;
+        let mut core = Core::build(loaded, environment, keys, presence, Pace::SESSION)?;
         let choice = choose_session(&core.store, session, workspace).await?;
         core.start();
+        keys.keep(&core.lifecycle);
         Ok(Self {
             agent: core.agent.clone(),
             limits: cut::run_limits(&loaded.config),

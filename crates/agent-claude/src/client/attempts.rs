@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_performance::connection_pool::{PooledBody, SendLimits};
-use http::Response;
+use http::{Response, StatusCode};
 use tokio::sync::mpsc;
 
 use super::bounds::Bounds;
@@ -14,6 +14,7 @@ use super::rate_limits::RateLimits;
 use super::request::Call;
 use super::{ClaudeClient, reply};
 use crate::error::{BudgetReason, ClaudeError, ClaudeResult, Health};
+use crate::keys::KeyInUse;
 use crate::retry::{RetryNotice, backoff};
 
 impl ClaudeClient {
@@ -109,8 +110,26 @@ impl ClaudeClient {
         (!bounds.ends_within(delay)).then_some(delay)
     }
 
-    /// Sends once; returns at the head of a successful reply.
+    /// Sends once; returns at the head of a successful reply. A key that is refused is set aside, and the request goes once
+    /// more with the next one: nothing was shown yet, and a request that is refused was not worked on.
     pub(super) async fn send_once(&self, call: &Call) -> ClaudeResult<Response<PooledBody>> {
+        let keys = self.shared.endpoint.keys();
+        let key = keys.current();
+        let mut response = self.send_with(call, key.as_ref()).await?;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some(next) = key.as_ref().and_then(|key| keys.rejected(key))
+        {
+            drop(response);
+            response = self.send_with(call, Some(&next)).await?;
+            if response.status() == StatusCode::UNAUTHORIZED {
+                // For the requests to come; this one had its second try.
+                let _told = keys.rejected(&next);
+            }
+        }
+        reply::check_status(response).await
+    }
+
+    async fn send_with(&self, call: &Call, key: Option<&KeyInUse>) -> ClaudeResult<Response<PooledBody>> {
         let shared = &self.shared;
         let client = shared.pool.get_client(shared.endpoint.origin()).await?;
         let connect = shared
@@ -124,11 +143,11 @@ impl ClaudeClient {
             ..client.default_limits()
         };
         let response = client
-            .send_within(shared.endpoint.request(call), limits)
+            .send_within(shared.endpoint.request(call, key), limits)
             .await
             .map_err(|error| ClaudeError::from_send(error, connect))?;
         self.note_limits(&response);
-        reply::check_status(response).await
+        Ok(response)
     }
 
     fn note_limits(&self, response: &Response<PooledBody>) {

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use agent_config::Secret;
 use url::Url;
 
+use crate::keys::KeyRing;
 use crate::messages::ApiVersion;
 use crate::stream::DEFAULT_MAX_EVENT_BYTES;
 
@@ -13,8 +13,8 @@ pub struct ClaudeConfig {
     pub base_url: Url,
     /// Which version of the API to speak.
     pub api_version: ApiVersion,
-    /// Sent as the version wants it. None sends no credential.
-    pub api_key: Option<Secret>,
+    /// The keys for `base_url`, sent as the version wants it. A ring without keys sends no credential.
+    pub keys: KeyRing,
     /// The four timers.
     pub timeouts: Timeouts,
     /// Tries after the first, for one request.
@@ -50,7 +50,7 @@ impl ClaudeConfig {
         ClaudeConfig {
             base_url,
             api_version: ApiVersion::default(),
-            api_key: None,
+            keys: KeyRing::none(),
             timeouts: Timeouts::default(),
             max_retries: 4,
             max_retry_after: Duration::from_secs(60),

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use agent_config::Secret;
 use agent_performance::cache::{CacheKey, KeyParts, Tenant};
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 use url::Url;
 
 use super::ClaudeConfig;
 use crate::error::{ClaudeError, ClaudeResult};
+use crate::keys::{KeyInUse, KeyRing};
 use crate::messages::ApiVersion;
 
 const AGENT: &str = concat!("claude-desktop-agent/", env!("CARGO_PKG_VERSION"));
@@ -29,7 +29,7 @@ pub(super) struct Endpoint {
     api_version: ApiVersion,
     /// As sent.
     betas: String,
-    tenant: Tenant,
+    keys: KeyRing,
 }
 
 /// A request ready to be sent, as often as it takes.
@@ -45,8 +45,11 @@ impl Endpoint {
     pub(super) fn new(config: &ClaudeConfig) -> ClaudeResult<Self> {
         let url = &config.base_url;
         check_base_url(url)?;
-        if url.scheme() == "http" && config.api_key.is_some() && !is_loopback(url) {
-            tracing::warn!(%url, "the API key is sent without encryption; use https");
+        if !config.keys.is_for(url) {
+            return Err(invalid(format!(
+                "the API keys are bound to another host than {}",
+                url.host_str().unwrap_or("(none)")
+            )));
         }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -56,10 +59,6 @@ impl Endpoint {
             "anthropic-version",
             HeaderValue::from_static(config.api_version.as_str()),
         );
-        if let Some(key) = &config.api_key {
-            let (name, value) = credential(key, config.api_version)?;
-            headers.insert(name, value);
-        }
         let betas = config.betas.join(",");
         if !betas.is_empty() {
             let value = HeaderValue::from_str(&betas)
@@ -68,14 +67,13 @@ impl Endpoint {
         }
         let origin = url.origin().ascii_serialization();
         let base = format!("{origin}{}", url.path().trim_end_matches('/'));
-        let credential = config.api_key.as_ref().map_or("", Secret::expose);
         Ok(Endpoint {
             origin,
             base,
             headers,
             api_version: config.api_version,
             betas,
-            tenant: Tenant::of_credential(credential.as_bytes()),
+            keys: config.keys.clone(),
         })
     }
 
@@ -104,19 +102,29 @@ impl Endpoint {
         })
     }
 
-    pub(super) fn request(&self, call: &Call) -> Request<Full<Bytes>> {
+    pub(super) fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    pub(super) fn request(&self, call: &Call, key: Option<&KeyInUse>) -> Request<Full<Bytes>> {
         // The body is shared, not copied: a retry sends the same bytes.
         let mut request = Request::new(Full::new(call.body.clone()));
         *request.method_mut() = call.method.clone();
         *request.uri_mut() = call.uri.clone();
         *request.headers_mut() = self.headers.clone();
+        if let Some(key) = key {
+            key.put_on(request.headers_mut(), self.api_version);
+        }
         request
     }
 
     /// Under what a cache keeps the answer to `call`: everything that it depends on.
     pub(super) fn cache_key(&self, call: &Call) -> CacheKey {
         let parts = KeyParts {
-            tenant: self.tenant,
+            tenant: self
+                .keys
+                .current()
+                .map_or_else(|| Tenant::of_credential(b""), |key| key.tenant()),
             method: call.method.as_str(),
             endpoint: &call.uri.to_string(),
             api_version: self.api_version.as_str(),
@@ -154,40 +162,21 @@ fn check_base_url(url: &Url) -> ClaudeResult<()> {
     )))
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
-fn credential(key: &Secret, version: ApiVersion) -> ClaudeResult<(HeaderName, HeaderValue)> {
-    let (name, text) = match version {
-        ApiVersion::V2023_06_01 => (HeaderName::from_static("x-api-key"), key.expose().to_owned()),
-        ApiVersion::V2026_10_21 => (AUTHORIZATION, format!("Bearer {}", key.expose())),
-    };
-    let mut value = HeaderValue::try_from(text).map_err(|_| {
-        invalid("the API key has characters that no key has; is there a line break in it?".into())
-    })?;
-    // Keeps it out of every `Debug`.
-    value.set_sensitive(true);
-    Ok((name, value))
-}
-
 fn invalid(message: String) -> ClaudeError {
     ClaudeError::InvalidRequest { message }
 }
 
 #[cfg(test)]
 mod tests {
+    use agent_config::Secret;
+
     use super::*;
 
     fn config(url: &str) -> ClaudeConfig {
+        let url: Url = url.parse().unwrap();
         ClaudeConfig {
-            api_key: Some(Secret::from("sk-ant-hidden")),
-            ..ClaudeConfig::new(url.parse().unwrap())
+            keys: KeyRing::of(&url, Secret::from("sk-ant-hidden")).unwrap_or_default(),
+            ..ClaudeConfig::new(url)
         }
     }
 
@@ -224,21 +213,18 @@ mod tests {
             assert!(error.contains(reason) && error.contains("host"), "{error}");
             assert!(!error.contains("hidden"), "{error}");
         }
-        let mut broken = config("http://host");
-        broken.api_key = Some(Secret::from("sk-ant\nhidden"));
+        let mut broken = config("https://host");
+        broken.base_url = "https://other".parse().unwrap();
         let error = Endpoint::new(&broken).err().unwrap().to_string();
-        assert!(
-            error.contains("line break") && !error.contains("hidden"),
-            "{error}"
-        );
-        broken = config("http://host");
+        assert!(error.contains("bound to another host"), "{error}");
+        broken = config("https://host");
         broken.betas = vec!["a\nb".into()];
         assert!(Endpoint::new(&broken).is_err());
     }
 
     #[test]
     fn a_large_body_has_time_to_be_sent() {
-        let endpoint = Endpoint::new(&config("http://host")).unwrap();
+        let endpoint = Endpoint::new(&config("https://host")).unwrap();
         let allowed = |bytes: usize| {
             let body = Bytes::from(vec![b' '; bytes]);
             endpoint
@@ -253,7 +239,7 @@ mod tests {
 
     #[test]
     fn each_version_has_its_credential_and_none_is_shown() {
-        let mut config = config("http://host");
+        let mut config = config("https://host");
         config.betas = vec!["one".into(), "two".into()];
         for (version, name, value) in [
             (ApiVersion::V2023_06_01, "x-api-key", "sk-ant-hidden"),
@@ -261,7 +247,10 @@ mod tests {
         ] {
             config.api_version = version;
             let endpoint = Endpoint::new(&config).unwrap();
-            let request = endpoint.request(&endpoint.get("/", Duration::ZERO).unwrap());
+            let request = endpoint.request(
+                &endpoint.get("/", Duration::ZERO).unwrap(),
+                endpoint.keys().current().as_ref(),
+            );
             assert_eq!(request.headers()[name], value);
             assert_eq!(request.headers()["anthropic-version"], version.as_str());
             assert_eq!(request.headers()["anthropic-beta"], "one,two");

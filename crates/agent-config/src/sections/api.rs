@@ -19,7 +19,8 @@ pub struct ApiConfig {
     pub base_url: Url,
     /// The version of the Messages API that requests are written for.
     pub api_version: ApiVersion,
-    /// A file that holds the API key and that only its owner may read. The key in `ANTHROPIC_API_KEY` goes before it.
+    /// A file that holds the API key and that only its owner may read. The key in `ANTHROPIC_API_KEY` goes before it,
+    /// those of `claude-agent keys` come after it.
     #[schemars(with = "Option<String>")]
     pub api_key_file: Option<PathBuf>,
     /// The model that answers.

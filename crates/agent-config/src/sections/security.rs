@@ -18,7 +18,7 @@ pub struct SecurityConfig {
     /// The private key of the certificate, in PEM. In `Production` only its owner may read it.
     #[schemars(with = "Option<String>")]
     pub tls_key_path: Option<PathBuf>,
-    /// How old an API key may grow before it is rotated.
+    /// How old an API key may grow before the next standby key of `claude-agent keys` takes over.
     pub api_key_rotation_interval: HumanDuration,
     /// The largest request body that the agent's own API accepts.
     pub max_request_size: ByteSize,

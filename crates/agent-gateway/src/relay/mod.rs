@@ -2,7 +2,8 @@
 //!
 //! What is read on the way: the model and whether a stream is wanted ([`request`]), and what an answer used ([`observe`]).
 //! What is changed: the credential and the headers of the connection ([`headers`]). What is added: `x-cache` and `age`
-//! ([`cached`]), and the word that a broken stream lacks ([`piped`]). Nothing is sent twice.
+//! ([`cached`]), and the word that a broken stream lacks ([`piped`]). Nothing is sent twice,
+//! but for a request whose key was refused while there is another one.
 
 mod cached;
 mod clock;
@@ -22,7 +23,7 @@ use agent_performance::connection_pool::{PooledBody, RequestBody as Outgoing};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 
@@ -239,8 +240,20 @@ impl Relay {
             // An answer that comes whole begins when it is ready.
             timeouts.total
         };
+        // Copied only where there is a second key: its price is not for everybody.
+        let spare = self.api.has_standby();
+        let spare = spare.then(|| (call.head.clone(), call.uri.clone(), bytes.clone()));
         let body = Outgoing::from(bytes);
-        match self.api.send(call.head, call.uri, body, true, head_limit).await {
+        let mut answer = self.api.send(call.head, call.uri, body, true, head_limit).await;
+        let refused = answer
+            .as_ref()
+            .is_ok_and(|response| response.status() == StatusCode::UNAUTHORIZED);
+        if let Some((head, uri, bytes)) = spare.filter(|_| refused) {
+            // A key was refused: nothing was worked on, and nothing was shown yet.
+            let body = Outgoing::from(bytes);
+            answer = self.api.send(head, uri, body, true, head_limit).await;
+        }
+        match answer {
             Ok(response) => {
                 if let Some(meter) = &self.meter {
                     meter.limits_in(response.headers());

@@ -4,18 +4,18 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_claude::keys::{KeyInUse, KeyRing};
 use agent_claude::messages::ApiVersion;
 use agent_performance::connection_pool::{
     HttpClient, HttpConnectionPool, PooledBody, RequestBody, SendError, SendLimits,
 };
-use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use tokio::sync::OnceCell;
 
 use super::RelayError;
-use super::headers::{self, API_KEY};
+use super::headers;
 use crate::answer::Refusal;
 use crate::parts::{Upstream, UpstreamTimeouts};
 use crate::pipeline::BodyError;
@@ -29,16 +29,10 @@ pub(super) struct Api {
     authority: Authority,
     /// What stands before `/v1`; without a slash at its end.
     prefix: String,
-    key: Option<Key>,
+    keys: KeyRing,
     pub(super) timeouts: UpstreamTimeouts,
     pool: Arc<HttpConnectionPool>,
     client: OnceCell<Arc<HttpClient>>,
-}
-
-/// The key in the two forms that it is sent in. Neither shows in `Debug`.
-struct Key {
-    plain: HeaderValue,
-    bearer: HeaderValue,
 }
 
 /// What is wrong with the upstream's address or key.
@@ -47,9 +41,9 @@ pub enum InvalidUpstream {
     /// Nothing can be reached there.
     #[error("the upstream's address is not an http or https address with a host; set it to one")]
     Address,
-    /// No header can carry it.
-    #[error("the upstream's key has characters that a key can't have; was more copied than the key?")]
-    Key,
+    /// The keys are for another host.
+    #[error("the upstream's keys are bound to another host than its address; make them for this one")]
+    Keys,
 }
 
 impl Api {
@@ -63,16 +57,14 @@ impl Api {
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
             return Err(InvalidUpstream::Address);
         };
-        let key = upstream.api_key.as_ref().map(|key| {
-            let plain = secret(key.expose())?;
-            let bearer = secret(&format!("Bearer {}", key.expose()))?;
-            Ok(Key { plain, bearer })
-        });
+        if !upstream.keys.is_for(&upstream.base_url) {
+            return Err(InvalidUpstream::Keys);
+        }
         Ok(Api {
             scheme,
             authority,
             prefix: upstream.base_url.path().trim_end_matches('/').to_owned(),
-            key: key.transpose()?,
+            keys: upstream.keys.clone(),
             timeouts: upstream.timeouts,
             pool: Arc::clone(&upstream.connections),
             client: OnceCell::new(),
@@ -113,7 +105,7 @@ impl Api {
         *request.uri_mut() = uri;
         *request.headers_mut() = head.headers;
         headers::to_upstream(request.headers_mut(), readable);
-        self.sign(request.headers_mut());
+        let key = self.sign(request.headers_mut());
         let client = self.client().await?;
         let limits = SendLimits {
             connect: self.timeouts.connect,
@@ -124,19 +116,37 @@ impl Api {
             .send_body(request, limits)
             .await
             .map_err(|error| self.failed(error))?;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some(key) = key
+        {
+            // The next request goes with another key; whoever still has this one's body sends it again.
+            let _next = self.keys.rejected(&key);
+        }
         headers::to_client(response.headers_mut());
         Ok(response)
     }
 
     /// As the version that the client speaks wants it.
-    fn sign(&self, headers: &mut HeaderMap) {
-        let Some(key) = &self.key else { return };
-        let newest = ApiVersion::V2026_10_21.as_str();
-        if headers.get(VERSION).is_some_and(|version| version == newest) {
-            headers.insert(AUTHORIZATION, key.bearer.clone());
-        } else {
-            headers.insert(API_KEY, key.plain.clone());
-        }
+    fn sign(&self, headers: &mut HeaderMap) -> Option<KeyInUse> {
+        let key = self.keys.current()?;
+        let newest = ApiVersion::V2026_10_21;
+        let is_newest = headers
+            .get(VERSION)
+            .is_some_and(|version| version == newest.as_str());
+        key.put_on(
+            headers,
+            if is_newest {
+                newest
+            } else {
+                ApiVersion::V2023_06_01
+            },
+        );
+        Some(key)
+    }
+
+    /// Whether a request whose key is refused could be sent again with another one.
+    pub(super) fn has_standby(&self) -> bool {
+        self.keys.has_standby()
     }
 
     async fn client(&self) -> Result<&Arc<HttpClient>, RelayError> {
@@ -159,13 +169,6 @@ impl Api {
         tracing::warn!(%error, "a request to the upstream API failed");
         error.into()
     }
-}
-
-/// A value that is not shown, and not kept by HTTP/2's header compression.
-fn secret(text: &str) -> Result<HeaderValue, InvalidUpstream> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| InvalidUpstream::Key)?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// True for a path that some server would resolve to outside of `/v1`: the key is for what is inside.

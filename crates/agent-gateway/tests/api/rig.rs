@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agent_claude::client::{ClaudeClient, ClaudeConfig};
+use agent_claude::keys::KeyRing;
 use agent_claude::pricing::PriceTable;
 use agent_config::{PermissionMode, Secret, WhitelistLevel};
 use agent_core::session::SessionStore;
@@ -148,7 +149,7 @@ impl Setup {
             credentials,
             upstream: Upstream {
                 base_url: simulator.base_url().parse().unwrap(),
-                api_key: Some(Secret::from("sk-test")),
+                keys: keys(&simulator),
                 timeouts: UpstreamTimeouts {
                     connect: TOO_LONG,
                     first_byte: TOO_LONG,
@@ -227,7 +228,7 @@ impl Setup {
 
     fn agent(&self, simulator: &Simulator, store: &SessionStore, core: &Lifecycle) -> Agent {
         let mut config = ClaudeConfig::new(simulator.base_url().parse().unwrap());
-        config.api_key = Some(Secret::from("sk-test"));
+        config.keys = keys(simulator);
         Agent::new(AgentParts {
             client: ClaudeClient::new(config).unwrap(),
             store: store.clone(),
@@ -498,4 +499,8 @@ impl Events {
             }
         }
     }
+}
+
+fn keys(simulator: &Simulator) -> KeyRing {
+    KeyRing::of(&simulator.base_url().parse().unwrap(), Secret::from("sk-test")).unwrap()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_claude::client::{ClaudeClient, ClaudeConfig};
+use agent_claude::keys::KeyRing;
 use agent_claude::pricing::PriceTable;
 use agent_config::{PermissionMode, WhitelistLevel};
 use agent_core::session::SessionStore;
@@ -101,7 +102,7 @@ impl Rig {
             credentials,
             upstream: Upstream {
                 base_url: base_url.clone(),
-                api_key: Some(KEY.into()),
+                keys: KeyRing::of(&base_url, KEY.into()).unwrap(),
                 timeouts: choice.timeouts,
                 connections: Arc::new(HttpConnectionPool::new(ConnectionPoolConfig {
                     max_connections_per_host: choice.connections,

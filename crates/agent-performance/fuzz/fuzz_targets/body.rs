@@ -2,11 +2,13 @@
 
 use super::wire::{Asked, Incoming, Malformed};
 
+type Headers = Vec<(String, Vec<u8>)>;
+
 /// What was made of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// Status and headers; none when they did not come, or are not to be understood.
-    pub(crate) head: Option<(u16, Vec<(String, Vec<u8>)>)>,
+    pub(crate) head: Option<(u16, Headers)>,
     pub(crate) body: Vec<u8>,
     pub(crate) end: End,
     /// Another answer may follow.

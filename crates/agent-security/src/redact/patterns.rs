@@ -92,6 +92,7 @@ const ANCHORS: &[(&str, Kind)] = &[
     token("ghr_", 20),
     token("github_pat_", 20),
     token("glpat-", 16),
+    token("whsec_", 16),
     token("xoxb-", 10),
     token("xoxp-", 10),
     token("xoxa-", 10),

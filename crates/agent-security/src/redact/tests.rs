@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -145,12 +145,18 @@ fn overlapping_and_nested_secrets_leave_nothing_behind() {
     );
 }
 
-/// How long redaction takes at best. Other work on the machine only ever makes it longer.
+/// The processor time of this thread so far: other work on the machine is not in it.
+fn cpu_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap())
+}
+
+/// The processor time that redaction takes at best.
 fn fastest(redactor: &Redactor, text: &str) -> Duration {
     let run = || {
-        let started = Instant::now();
+        let started = cpu_time();
         assert!(redactor.redact(text).len() <= text.len() * 4);
-        started.elapsed()
+        cpu_time() - started
     };
     (0..3).map(|_| run()).min().unwrap_or_default()
 }
@@ -218,4 +224,25 @@ proptest! {
             let _known = redactor().redact(&text);
         }
     }
+}
+
+#[test]
+fn a_secret_learnt_later_is_taken_out_by_every_clone_from_then_on() {
+    let redactor = Redactor::new(vec![Secret::from("first-of-the-ring")]);
+    let clone = redactor.clone();
+    let text = "first-of-the-ring and second/of/the/ring and second%2Fof%2Fthe%2Fring";
+    assert_eq!(clone.redact(text).matches(REPLACEMENT).count(), 1);
+    redactor.learn([Secret::from("second/of/the/ring")]);
+    assert_eq!(clone.redact(text), "[redacted] and [redacted] and [redacted]");
+}
+
+#[test]
+fn of_too_many_secrets_the_oldest_are_given_up_and_the_newest_known() {
+    let redactor = Redactor::default();
+    redactor.learn((0..=MAX_SECRETS).map(|number| Secret::from(format!("opaque-{number}-opaque"))));
+    assert_eq!(
+        redactor.redact(&format!("opaque-{MAX_SECRETS}-opaque")),
+        REPLACEMENT
+    );
+    assert_eq!(redactor.redact("opaque-0-opaque"), "opaque-0-opaque");
 }

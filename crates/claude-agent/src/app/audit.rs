@@ -17,22 +17,21 @@ pub fn audit_folder(config: &ProductionConfig) -> PathBuf {
     config.deployment.data_directory.join(FOLDER)
 }
 
-/// The audit log; one that records nothing where the configuration wants none. In production, what can't be recorded is not
+/// The audit log; one that records nothing where the configuration wants none, and never what `redactor` knows. In production, what can't be recorded is not
 /// done; elsewhere it is done with a warning.
 ///
 /// # Errors
 /// The folder can't be used, or the log in it is damaged.
-pub fn open_audit(loaded: &Loaded) -> Result<AuditLog, AppError> {
+pub fn open_audit(loaded: &Loaded, redactor: &Redactor) -> Result<AuditLog, AppError> {
     let config = &loaded.config;
     if !config.logging.enable_audit_logging {
         return Ok(AuditLog::off());
     }
-    let redactor = Redactor::new(loaded.api_key.iter().cloned().collect());
     let when_unwritable = match config.is_production() {
         true => WhenUnwritable::Refuse,
         false => WhenUnwritable::Warn,
     };
-    AuditLog::open(audit_folder(config), redactor, Utc::now, when_unwritable).map_err(|error| {
+    AuditLog::open(audit_folder(config), redactor.clone(), Utc::now, when_unwritable).map_err(|error| {
         unavailable(
             error.to_string(),
             "make the data folder one that only you can write, or switch logging.enable_audit_logging off",

@@ -10,9 +10,9 @@ use agent_core::tools::ToolRegistry;
 use agent_core::{Agent, AgentParts};
 use agent_performance::lifecycle::Lifecycle;
 use agent_security::audit::AuditLog;
-use agent_security::redact::Redactor;
 
 use super::audit::open_audit;
+use super::keys::Keys;
 use super::pace::Pace;
 use super::performance::Performance;
 use super::{AppError, Presence, cut, misconfigured, store_file};
@@ -34,20 +34,23 @@ impl Core {
     pub(super) fn build(
         loaded: &Loaded,
         environment: &Environment,
+        keys: &Keys,
         presence: Presence,
         pace: Pace,
     ) -> Result<Self, AppError> {
         let config = &loaded.config;
         let lifecycle = Lifecycle::new();
         let performance = Performance::new(config, environment, &lifecycle, pace)?;
-        let client = performance.client(cut::client(loaded)?).map_err(|error| {
-            misconfigured(
-                format!("the API can't be used: {error}"),
-                "check the section [api]",
-            )
-        })?;
+        let client = performance
+            .client(cut::client(loaded, keys.ring())?)
+            .map_err(|error| {
+                misconfigured(
+                    format!("the API can't be used: {error}"),
+                    "check the section [api]",
+                )
+            })?;
         let prices = cut::prices(config)?;
-        let audit = open_audit(loaded)?;
+        let audit = open_audit(loaded, keys.redactor())?;
         let policy = cut::policy(config, presence)?;
         let instruments = performance.instruments();
         let store = SessionStore::open_with(store_file(config), instruments.clone())?;
@@ -59,7 +62,7 @@ impl Core {
                 performance.children(),
             ),
             policy,
-            redactor: Redactor::new(loaded.api_key.iter().cloned().collect()),
+            redactor: keys.redactor().clone(),
             settings: cut::settings(config),
             prices: prices.clone(),
             instruments,

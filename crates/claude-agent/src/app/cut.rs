@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use agent_claude::client::{ClaudeConfig, Timeouts};
+use agent_claude::keys::{KeyRing, is_loopback};
 use agent_claude::pricing::PriceTable;
 use agent_config::environment::Environment;
 use agent_config::{Loaded, PermissionMode, ProductionConfig};
@@ -18,25 +19,19 @@ use super::{AppError, Presence, misconfigured};
 const MAX_PRICES_BYTES: u64 = 1024 * 1024;
 
 /// How the API is talked to.
-pub(super) fn client(loaded: &Loaded) -> Result<ClaudeConfig, AppError> {
+pub(super) fn client(loaded: &Loaded, keys: &KeyRing) -> Result<ClaudeConfig, AppError> {
     let (api, limits) = (&loaded.config.api, &loaded.config.performance);
-    let is_local = match api.base_url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
     // A model server on this machine may want no key; the real API always does.
-    if loaded.api_key.is_none() && !is_local {
+    if keys.current().is_none() && !is_loopback(&api.base_url) {
         return Err(misconfigured(
             format!("there is no API key for {}", api.base_url),
-            "set ANTHROPIC_API_KEY, or api.api_key_file to a file with mode 0600; \
+            "add one with `claude-agent keys add`, or set ANTHROPIC_API_KEY, or api.api_key_file to a file with mode 0600; \
              `claude-agent demo` shows the agent without a key, `claude-agent simulate` stands in for the API",
         ));
     }
     Ok(ClaudeConfig {
         api_version: api.api_version,
-        api_key: loaded.api_key.clone(),
+        keys: keys.clone(),
         timeouts: timeouts(&loaded.config),
         max_retries: api.max_retries,
         max_retry_after: api.max_retry_after.duration(),

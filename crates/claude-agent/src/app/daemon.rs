@@ -20,6 +20,7 @@ use agent_security::token::{self, Credentials, Kept};
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
+use super::keys::Keys;
 use super::lock::DataLock;
 use super::pace::Pace;
 use super::{AppError, Presence, cut, descriptors, health, misconfigured, service_manager, unavailable};
@@ -38,9 +39,9 @@ const FRONT_DEADLINE: Duration = Duration::from_secs(2);
 
 pub use agent_gateway::LogBuffer;
 
-/// Keeps the latest lines of the log, without the key that this configuration holds.
-pub fn log_buffer(loaded: &Loaded) -> LogBuffer {
-    LogBuffer::new(Redactor::new(loaded.api_key.iter().cloned().collect()))
+/// Keeps the latest lines of the log, without what `redactor` knows.
+pub fn log_buffer(redactor: &Redactor) -> LogBuffer {
+    LogBuffer::new(redactor.clone())
 }
 
 /// The Unix socket of the daemon that this configuration is for; none where it has none.
@@ -90,13 +91,14 @@ impl Daemon {
     pub async fn build(
         loaded: &Loaded,
         environment: &Environment,
+        keys: &Keys,
         logs: LogBuffer,
     ) -> Result<Self, AppError> {
         let config = &loaded.config;
         let data = &config.deployment.data_directory;
         let lock = DataLock::take(data)?;
         descriptors::make_room(config.server.max_connections.into());
-        let mut core = Core::build(loaded, environment, Presence::Person, Pace::DAEMON)?;
+        let mut core = Core::build(loaded, environment, keys, Presence::Person, Pace::DAEMON)?;
         let token_file = token_file(config);
         let kept = token::load_or_create(&token_file).map_err(|error| {
             unavailable(
@@ -105,8 +107,8 @@ impl Daemon {
             )
         })?;
         let front = Lifecycle::new();
-        let health = health::monitor(loaded, &core, &front).await?;
-        let gateway = Gateway::bind(parts(loaded, &core, &front, &kept, logs, health.clone())?).await?;
+        let health = health::monitor(loaded, &core, keys.ring(), &front).await?;
+        let gateway = Gateway::bind(parts(loaded, &core, keys, &front, &kept, logs, health.clone())?).await?;
         let addresses = gateway.addresses();
         if kept.created {
             record(&core.audit, made_token(&token_file))?;
@@ -123,6 +125,7 @@ impl Daemon {
             is_token_new: kept.created,
         };
         core.start();
+        keys.keep(&front);
         Ok(Self {
             core,
             gateway,
@@ -212,6 +215,7 @@ fn made_token(file: &Path) -> AuditEvent {
 fn parts(
     loaded: &Loaded,
     core: &Core,
+    keys: &Keys,
     front: &Lifecycle,
     kept: &Kept,
     logs: LogBuffer,
@@ -229,7 +233,7 @@ fn parts(
         credentials,
         upstream: Upstream {
             base_url: config.api.base_url.clone(),
-            api_key: loaded.api_key.clone(),
+            keys: keys.ring().clone(),
             timeouts: UpstreamTimeouts {
                 connect: timeouts.connect,
                 first_byte: timeouts.first_byte,

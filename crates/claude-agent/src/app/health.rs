@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent_claude::keys::KeyRing;
 use agent_config::Loaded;
 use agent_operations::health::checks::{
     ApiConnectivityCheck, CertificateCheck, ClockCheck, DiskSpaceCheck, EventLoopCheck, Probe,
@@ -22,6 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn monitor(
     loaded: &Loaded,
     core: &Core,
+    keys: &KeyRing,
     lifecycle: &Lifecycle,
 ) -> Result<Option<HealthMonitor>, AppError> {
     let config = &loaded.config;
@@ -38,13 +40,18 @@ pub(super) async fn monitor(
     };
     let metrics = Arc::new(core.performance.metrics().cloned().unwrap_or_default());
     let monitor = HealthMonitor::with_lifecycle(metrics, settings, lifecycle.clone());
-    register(&monitor, loaded, core)
+    register(&monitor, loaded, core, keys)
         .await
         .map_err(|error| unavailable(error.to_string(), "this is a fault of the program"))?;
     Ok(Some(monitor))
 }
 
-async fn register(monitor: &HealthMonitor, loaded: &Loaded, core: &Core) -> Result<(), RegisterError> {
+async fn register(
+    monitor: &HealthMonitor,
+    loaded: &Loaded,
+    core: &Core,
+    keys: &KeyRing,
+) -> Result<(), RegisterError> {
     let config = &loaded.config;
     let thresholds = &config.monitoring.performance_thresholds;
     monitor
@@ -55,8 +62,12 @@ async fn register(monitor: &HealthMonitor, loaded: &Loaded, core: &Core) -> Resu
         .await?;
     let connections = core.performance.connections().clone();
     let mut api = ApiConnectivityCheck::new(&config.api.base_url, connections);
-    if let Some(key) = &loaded.api_key {
-        api = api.with_key(key.clone(), config.api.api_version);
+    if keys.current().is_some() {
+        let keys = keys.clone();
+        api = api.with_key(
+            move || keys.current().map(|key| key.secret().clone()),
+            config.api.api_version,
+        );
     }
     monitor.register_check(api).await?;
     monitor

@@ -62,6 +62,9 @@ pub(super) enum Command {
     /// Write, check and show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// List, add, rotate and remove the API keys that are stored here
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Show what was decided and done, and verify that nobody changed the record of it
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -364,6 +367,40 @@ pub(super) enum SessionsCommand {
 pub(super) enum ExportFormat {
     Markdown,
     Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// List the keys: names, states, hosts and ages, never the keys
+    #[command(after_help = "Example:\n  claude-agent keys list --output json")]
+    List {
+        #[command(flatten)]
+        output: DataOutput,
+    },
+    /// Add the key that is typed, or comes on standard input
+    #[command(
+        after_help = "Examples:\n  claude-agent keys add\n  pass show anthropic | claude-agent keys add work"
+    )]
+    Add {
+        /// What to call it
+        name: Option<String>,
+        /// A host that it may be sent to; may be given several times. The host of api.base_url when left out
+        #[arg(long, value_name = "HOST")]
+        host: Vec<String>,
+    },
+    /// Use the next standby key from now on; requests under way keep theirs
+    #[command(after_help = "Example:\n  claude-agent keys rotate --to work")]
+    Rotate {
+        /// Use this one, even if it was refused or rotated away before
+        #[arg(long, value_name = "NAME")]
+        to: Option<String>,
+    },
+    /// Remove a key
+    #[command(after_help = "Example:\n  claude-agent keys remove key-1")]
+    Remove {
+        /// What it is called
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

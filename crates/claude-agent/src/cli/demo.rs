@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use agent_config::Sources;
 use agent_config::environment::Environment;
+use agent_security::redact::Redactor;
 use agent_simulator::{Latency, Simulator, SimulatorConfig};
 
 use super::exit::Exit;
 use super::output::{self, Style};
 use super::run::{self, RunFormat};
 use super::{Failure, toml_string};
-use crate::app::{App, Presence};
+use crate::app::{App, Keys, Presence};
 
 /// The sample folder, as names and contents.
 const SAMPLE: &[(&str, &str)] = &[
@@ -31,7 +32,7 @@ const TASK: &str = "Look around, then search for TODO, then count the lines of g
 /// Between two pieces of an answer: slow enough to be seen streaming, fast enough to be over in seconds.
 const TOKEN_DELAY: Duration = Duration::from_millis(8);
 
-pub(super) async fn execute(quiet: bool) -> Result<Exit, Failure> {
+pub(super) async fn execute(redactor: &Redactor, quiet: bool) -> Result<Exit, Failure> {
     let folder = tempfile::Builder::new()
         .prefix("claude-agent-demo-")
         .tempdir()
@@ -47,7 +48,7 @@ pub(super) async fn execute(quiet: bool) -> Result<Exit, Failure> {
     if !quiet {
         introduce(&workspace);
     }
-    let done = play(&simulator.base_url(), folder.path(), &workspace, quiet).await;
+    let done = play(&simulator.base_url(), folder.path(), &workspace, redactor, quiet).await;
     simulator.stop().await;
     if !quiet {
         output::note(
@@ -68,7 +69,13 @@ fn introduce(workspace: &Path) {
 }
 
 /// The real agent with the configuration's defaults, and nothing of the user's own: neither key nor sessions.
-async fn play(base_url: &str, data: &Path, workspace: &Path, quiet: bool) -> Result<Exit, Failure> {
+async fn play(
+    base_url: &str,
+    data: &Path,
+    workspace: &Path,
+    redactor: &Redactor,
+    quiet: bool,
+) -> Result<Exit, Failure> {
     let environment = Environment::from_process();
     let kept = ["PATH", "HOME", "LANG", "TMPDIR"]
         .iter()
@@ -90,7 +97,16 @@ async fn play(base_url: &str, data: &Path, workspace: &Path, quiet: bool) -> Res
         ..Sources::default()
     };
     let loaded = agent_config::load(&sources)?;
-    let app = App::build(&loaded, &environment, None, Some(workspace), Presence::Nobody).await?;
+    let keys = Keys::open(&loaded, redactor)?;
+    let app = App::build(
+        &loaded,
+        &environment,
+        &keys,
+        None,
+        Some(workspace),
+        Presence::Nobody,
+    )
+    .await?;
     run::execute_in(app, TASK.to_owned(), RunFormat::Text, quiet).await
 }
 

@@ -10,10 +10,12 @@ mod demo;
 mod exit;
 mod failure;
 mod health;
+mod keys;
 mod logging;
 mod markdown;
 mod metrics;
 mod output;
+mod protect;
 mod run;
 mod screen;
 mod serve;
@@ -33,12 +35,13 @@ use agent_config::{Loaded, Sources};
 use agent_core::AgentError;
 use agent_core::session::StoreError;
 use agent_performance::instrumentation::SpanTimings;
+use agent_security::redact::Redactor;
 use clap::Parser;
 
 use self::args::{AgentArgs, Cli, Command, Common, ServeArgs};
 use self::exit::Exit;
 use self::failure::Failure;
-use crate::app::{self, AppError};
+use crate::app::{self, AppError, Keys};
 
 /// Threads that run tasks. The work is waiting for the network; tools that compute have threads of their own.
 const WORKER_THREADS: usize = 2;
@@ -58,7 +61,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
             };
         }
     };
-    match dispatch(cli) {
+    let redactor = Redactor::default();
+    protect::from_leaks(&redactor);
+    match dispatch(cli, &redactor) {
         Ok(exit) => exit.code(),
         Err(failure) => {
             let style = output::Style::for_notes();
@@ -67,18 +72,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> i32 {
                     "{}error:{} {}",
                     style.red,
                     style.reset,
-                    output::visible(&failure.message)
+                    output::visible(&redactor.redact(&failure.message))
                 ));
             }
             if let Some(advice) = &failure.advice {
-                output::note(&format!("  {}", output::visible(advice)));
+                output::note(&format!("  {}", output::visible(&redactor.redact(advice))));
             }
             failure.exit.code()
         }
     }
 }
 
-fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+fn dispatch(cli: Cli, redactor: &Redactor) -> Result<Exit, Failure> {
     let Cli { common, command } = cli;
     match command {
         Command::Completions { shell } => completions::completions(shell).map(|()| Exit::Done),
@@ -90,11 +95,17 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         }
         Command::Demo => {
             logging::start(common.log_level.as_deref())?;
-            block_on(demo::execute(common.quiet))
+            block_on(demo::execute(redactor, common.quiet))
         }
         Command::Sessions(command) => {
             let (loaded, _) = load(&common, None)?;
-            block_on(async { sessions::execute(&loaded, command).await })
+            redactor.learn(loaded.api_key.clone());
+            block_on(async { sessions::execute(&loaded, redactor, command).await })
+        }
+        Command::Keys(command) => {
+            let (loaded, _) = load(&common, None)?;
+            redactor.learn(loaded.api_key.clone());
+            keys::execute(&loaded, redactor, command, common.quiet)
         }
         Command::Metrics(args) => {
             let (loaded, _) = load(&common, None)?;
@@ -114,19 +125,29 @@ fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         }
         Command::Run(args) => {
             let (loaded, environment) = load(&common, Some(&args.agent))?;
-            block_on(run::execute(loaded, &environment, args, common.quiet))
+            let keys = Keys::open(&loaded, redactor)?;
+            block_on(run::execute(loaded, &environment, &keys, args, common.quiet))
         }
         Command::Serve(args) => {
             let sources = daemon_sources(&common, &args)?;
             let (loaded, environment) = load_from(sources, common.quiet)?;
-            let logs = app::log_buffer(&loaded);
+            let logs = app::log_buffer(redactor);
             let spans = SpanTimings::default();
             logging::start_daemon(&loaded.config, &logs, &spans);
-            block_on(serve::execute(loaded, &environment, logs, &spans, common.quiet))
+            let keys = Keys::open(&loaded, redactor)?;
+            block_on(serve::execute(
+                loaded,
+                &environment,
+                &keys,
+                logs,
+                &spans,
+                common.quiet,
+            ))
         }
         Command::Chat(args) => {
             let (loaded, environment) = load(&common, Some(&args.agent))?;
-            block_on(chat::execute(loaded, &environment, args))
+            let keys = Keys::open(&loaded, redactor)?;
+            block_on(chat::execute(loaded, &environment, &keys, args))
         }
     }
 }

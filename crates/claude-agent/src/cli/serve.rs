@@ -11,25 +11,26 @@ use super::Failure;
 use super::exit::Exit;
 use super::output::{self, Style};
 use super::signals::Interrupts;
-use crate::app::{Daemon, Doors, LogBuffer};
+use crate::app::{Daemon, Doors, Keys, LogBuffer};
 
 /// Serves until the first signal, then lets what is under way end. A second signal ends it at once.
 pub(super) async fn execute(
     loaded: Loaded,
     environment: &Environment,
+    keys: &Keys,
     logs: LogBuffer,
     spans: &SpanTimings,
     quiet: bool,
 ) -> Result<Exit, Failure> {
     let mut interrupts = Interrupts::listen()?;
-    let daemon = Daemon::build(&loaded, environment, logs).await?;
+    let daemon = Daemon::build(&loaded, environment, keys, logs).await?;
     if let Some(metrics) = daemon.metrics() {
         spans.connect(metrics);
         if let Err(error) = FacadeRecorder::install(metrics) {
             tracing::warn!(%error);
         }
     }
-    announce(daemon.doors(), &loaded, quiet)?;
+    announce(daemon.doors(), &loaded, keys, quiet)?;
     let stop = daemon.stopper();
     let serving = daemon.serve();
     tokio::pin!(serving);
@@ -47,7 +48,7 @@ pub(super) async fn execute(
 }
 
 /// Says where it listens, how a client gets in, and what is off. The token itself is not for terminals and their logs.
-fn announce(doors: &Doors, loaded: &Loaded, quiet: bool) -> Result<(), Failure> {
+fn announce(doors: &Doors, loaded: &Loaded, keys: &Keys, quiet: bool) -> Result<(), Failure> {
     let config = &loaded.config;
     let url = base_url(doors.address, config);
     output::line(&format!("listening on {url}"))?;
@@ -64,7 +65,7 @@ fn announce(doors: &Doors, loaded: &Loaded, quiet: bool) -> Result<(), Failure> 
     let made = if doors.is_token_new { ", made just now" } else { "" };
     row("token", &format!("{token} (yours alone{made})"));
     // A refusal by the upstream would look like one of ours.
-    let key = match loaded.api_key {
+    let key = match keys.ring().current() {
         Some(_) => "",
         None => ", without a key",
     };

@@ -8,6 +8,7 @@ use std::path::Path;
 use agent_config::Loaded;
 use agent_core::session::{ListFilter, SearchQuery, SessionId, SessionInfo, SessionStore};
 use agent_security::audit::AuditLog;
+use agent_security::redact::Redactor;
 use chrono::{DateTime, Local, Utc};
 use serde_json::{Value, json};
 
@@ -20,9 +21,13 @@ use super::{Failure, app};
 /// Columns of a title in a list.
 const TITLE_COLUMNS: usize = 48;
 
-pub(super) async fn execute(loaded: &Loaded, command: SessionsCommand) -> Result<Exit, Failure> {
+pub(super) async fn execute(
+    loaded: &Loaded,
+    redactor: &Redactor,
+    command: SessionsCommand,
+) -> Result<Exit, Failure> {
     let store = app::open_store(&loaded.config)?;
-    let audit = app::open_audit(loaded)?;
+    let audit = app::open_audit(loaded, redactor)?;
     let done = dispatch(&store, &audit, command).await;
     store.close().await?;
     done.map(|()| Exit::Done)

@@ -72,7 +72,7 @@ async fn only_the_same_question_of_the_same_tenant_gets_the_same_count() {
     let other = MessageRequest::new("claude-opus-5-5", 100, vec![MessageParam::user("bye")]);
     assert_eq!(asker.count_tokens(&other).await.unwrap(), 2);
     let others: [fn(&mut ClaudeConfig); 4] = [
-        |config| config.api_key = Some(Secret::from("sk-ant-other")),
+        |config| config.keys = KeyRing::of(&config.base_url, Secret::from("sk-ant-other")).unwrap(),
         |config| config.betas = vec!["one".to_owned()],
         |config| config.betas = vec!["one".to_owned(), "two".to_owned()],
         |config| config.api_version = crate::messages::ApiVersion::V2023_06_01,

@@ -176,7 +176,7 @@ async fn another_question_or_tenant_has_another_answer() {
     };
     let askers: [fn(&mut ClaudeConfig); 4] = [
         |_| {},
-        |config| config.api_key = Some(Secret::from("sk-ant-other")),
+        |config| config.keys = KeyRing::of(&config.base_url, Secret::from("sk-ant-other")).unwrap(),
         |config| config.betas = vec!["one".to_owned()],
         |config| config.api_version = crate::messages::ApiVersion::V2023_06_01,
     ];

@@ -3,6 +3,7 @@
 mod cached;
 mod cached_messages;
 mod cancellation;
+mod keys;
 mod measured;
 mod outage;
 mod replies;
@@ -17,6 +18,7 @@ use agent_config::Secret;
 
 use super::{ClaudeClient, ClaudeConfig, MessageStream, Timeouts};
 use crate::error::{ClaudeError, ClaudeResult};
+use crate::keys::KeyRing;
 use crate::messages::{MessageParam, MessageRequest};
 use crate::stream::StreamEvent;
 use server::Server;
@@ -34,7 +36,7 @@ const PATIENT: Timeouts = Timeouts {
 
 fn config(server: &Server) -> ClaudeConfig {
     ClaudeConfig {
-        api_key: Some(Secret::from("sk-ant-hidden")),
+        keys: KeyRing::of(&server.url(), Secret::from("sk-ant-hidden")).unwrap(),
         timeouts: PATIENT,
         ..ClaudeConfig::new(server.url())
     }

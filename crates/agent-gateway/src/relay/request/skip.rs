@@ -20,6 +20,16 @@ pub(super) struct Skipped {
 pub(super) fn string(bytes: &[u8], mut at: usize) -> Result<Skipped, Invalid> {
     let (mut escaped, mut wide) = (false, false);
     while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
+        if let Some(follows) = bytes.get(at + 1..).and_then(<[u8]>::first_chunk::<BLOCK>) {
+            let plain = plain(block, follows);
+            if plain.holds {
+                escaped |= plain.escaped;
+                wide |= plain.wide;
+                // An escape that begins with the last byte ends with the next.
+                at += BLOCK + usize::from(block[BLOCK - 1] == b'\\');
+                continue;
+            }
+        }
         let found = look(block);
         wide |= found.wide;
         let mut special = found.special;
@@ -67,6 +77,34 @@ pub(super) fn string(bytes: &[u8], mut at: usize) -> Result<Skipped, Invalid> {
                 at += 1;
             }
         }
+    }
+}
+
+/// What a block is that a string goes on behind.
+struct Plain {
+    /// Text and the commonest escapes are all that is in it. If not, it has to be looked at closely.
+    holds: bool,
+    escaped: bool,
+    wide: bool,
+}
+
+/// Looks at each byte together with the one that follows it: so no byte waits for what was found at
+/// another one, and how many escapes there are makes no difference. `block` begins outside of any escape.
+#[inline]
+fn plain(block: &[u8; BLOCK], follows: &[u8; BLOCK]) -> Plain {
+    let (mut close, mut escapes, mut all) = (u8::from(block[0] == b'"'), 0, 0);
+    for (&byte, &next) in block.iter().zip(follows) {
+        let escape = u8::from(byte == b'\\');
+        let quote = u8::from(next == b'"');
+        let common = quote | u8::from(next == b'n') | u8::from(next == b't');
+        close |= (escape & (common ^ 1)) | (quote & (escape ^ 1)) | u8::from(byte < 0x20);
+        escapes |= escape;
+        all |= byte;
+    }
+    Plain {
+        holds: close == 0,
+        escaped: escapes != 0,
+        wide: all >= 0x80,
     }
 }
 
@@ -142,7 +180,54 @@ fn long_escape(bytes: &[u8], at: usize, byte: u8) -> Result<usize, Invalid> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// As the standard says it, a byte at a time.
+    fn simple(bytes: &[u8]) -> Option<(usize, bool)> {
+        let (mut at, mut escaped) = (0, false);
+        loop {
+            match *bytes.get(at)? {
+                b'"' => return Some((at, escaped)),
+                b'\\' => {
+                    escaped = true;
+                    let digits = bytes.get(at + 2..at + 6);
+                    match *bytes.get(at + 1)? {
+                        b'u' if digits?.iter().all(u8::is_ascii_hexdigit) => at += 6,
+                        byte if SIMPLE_ESCAPES.contains(&byte) => at += 2,
+                        _ => return None,
+                    }
+                }
+                0..0x20 => return None,
+                _ => at += 1,
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+        /// Escapes stand on every place of a block, and across its ends.
+        #[test]
+        fn a_string_ends_where_it_does_for_a_simple_reader(
+            parts in prop::collection::vec(
+                prop_oneof![
+                    8 => "[a-z]{0,20}".prop_map(String::into_bytes),
+                    8 => prop::sample::select(&["\\n", "\\\"", "\\t", "\\\\", "\\/", "\\u00e9", "\u{e9}"][..])
+                        .prop_map(|escape| escape.as_bytes().to_vec()),
+                    1 => prop::collection::vec(prop::sample::select(b"\\\"nx\n".to_vec()), 1..3),
+                ],
+                0..60,
+            ),
+        ) {
+            let bytes = [&*parts.concat(), b"\""].concat();
+            let found = string(&bytes, 0);
+            prop_assert_eq!(found.as_ref().ok().map(|found| (found.end, found.escaped)), simple(&bytes));
+            if let Ok(found) = found {
+                prop_assert!(found.wide || bytes[..found.end].is_ascii());
+            }
+        }
+    }
 
     #[test]
     fn a_block_tells_each_of_its_bytes() {

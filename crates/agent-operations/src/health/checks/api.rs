@@ -1,5 +1,6 @@
 //! Whether the Messages API can be reached.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,12 +17,22 @@ use crate::health::{CheckResult, HealthCheck};
 /// Asks the API for one model's name, over the connections that everything else uses.
 ///
 /// An answer of any status means that it can be reached; one that refuses the key is a warning.
-#[derive(Debug)]
 pub struct ApiConnectivityCheck {
     origin: String,
     url: Url,
     connections: Arc<HttpConnectionPool>,
-    key: Option<(Secret, ApiVersion)>,
+    key: Option<(CurrentKey, ApiVersion)>,
+}
+
+/// Gives the key in use.
+type CurrentKey = Box<dyn Fn() -> Option<Secret> + Send + Sync>;
+
+impl fmt::Debug for ApiConnectivityCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiConnectivityCheck")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ApiConnectivityCheck {
@@ -39,16 +50,22 @@ impl ApiConnectivityCheck {
         }
     }
 
-    /// Shows the key, so that a refused one is noticed.
+    /// Shows the key that `current` gives at the time, so that a refused one is noticed.
     #[must_use]
-    pub fn with_key(mut self, key: Secret, version: ApiVersion) -> Self {
-        self.key = Some((key, version));
+    pub fn with_key(
+        mut self,
+        current: impl Fn() -> Option<Secret> + Send + Sync + 'static,
+        version: ApiVersion,
+    ) -> Self {
+        self.key = Some((Box::new(current), version));
         self
     }
 
     fn request(&self) -> Result<Request<Full<Bytes>>, http::Error> {
         let mut request = Request::get(self.url.as_str());
-        if let Some((key, version)) = &self.key {
+        if let Some((current, version)) = &self.key
+            && let Some(key) = current()
+        {
             request = request
                 .header("x-api-key", key.expose())
                 .header("anthropic-version", version.as_str());
@@ -83,7 +100,7 @@ impl HealthCheck for ApiConnectivityCheck {
         let result =
             if self.key.is_some() && matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
                 CheckResult::warn(format!(
-                    "{} refuses the API key ({}); check ANTHROPIC_API_KEY or api.api_key_file",
+                    "{} refuses the API key ({}); `claude-agent keys list` tells where it comes from",
                     self.origin,
                     status.as_u16()
                 ))

@@ -23,7 +23,7 @@ use super::signals::Interrupts;
 use super::styled::{Colour, Line, Style};
 use super::terminal::Terminal;
 use super::{Failure, output};
-use crate::app::{App, Presence, Working};
+use crate::app::{App, Keys, Presence, Working};
 
 /// Two presses of Ctrl-C within this time quit.
 const QUIT_WINDOW: Duration = Duration::from_secs(2);
@@ -49,6 +49,7 @@ const HELP: &[&str] = &[
 pub(super) async fn execute(
     loaded: Loaded,
     environment: &Environment,
+    keys: &Keys,
     args: ChatArgs,
 ) -> Result<Exit, Failure> {
     if !std::io::stdin().is_terminal() || !output::is_terminal() {
@@ -59,6 +60,7 @@ pub(super) async fn execute(
     let app = App::build(
         &loaded,
         environment,
+        keys,
         agent.session.as_deref(),
         agent.workspace.as_deref(),
         Presence::Person,

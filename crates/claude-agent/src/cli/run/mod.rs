@@ -15,7 +15,7 @@ use super::args::RunArgs;
 use super::exit::Exit;
 use super::signals::Interrupts;
 use super::{Failure, output};
-use crate::app::{App, Presence};
+use crate::app::{App, Keys, Presence};
 use approve::Approver;
 use text::TextPrinter;
 
@@ -25,6 +25,7 @@ const MAX_PROMPT_BYTES: u64 = 16 * 1024 * 1024;
 pub(super) async fn execute(
     loaded: Loaded,
     environment: &Environment,
+    keys: &Keys,
     args: RunArgs,
     quiet: bool,
 ) -> Result<Exit, Failure> {
@@ -38,6 +39,7 @@ pub(super) async fn execute(
     let app = App::build(
         &loaded,
         environment,
+        keys,
         agent.session.as_deref(),
         agent.workspace.as_deref(),
         presence,

@@ -3,6 +3,7 @@
 mod audited;
 mod ends;
 mod health;
+mod keys;
 mod observed;
 mod replicas;
 mod signing;
