@@ -1,4 +1,5 @@
 //! A store of version 1 is copied, brought up to date, and knows which of its sessions hold what a stranger wrote.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
