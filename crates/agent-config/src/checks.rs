@@ -1,9 +1,9 @@
 //! Conditions on several keys together: combinations that cannot work, and those that are insecure in production.
 
-use crate::choice::WhitelistLevel;
 use crate::keys::{self, KEYS};
 use crate::network_rules;
 use crate::problem::{ConfigError, Origin, Problem, Problems};
+use crate::production;
 use crate::sections::ProductionConfig;
 
 /// A condition that does not hold. The first key is the one to change.
@@ -14,7 +14,11 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    const fn new(keys: &'static [&'static str], message: &'static str, valid: &'static str) -> Self {
+    pub(crate) const fn new(
+        keys: &'static [&'static str],
+        message: &'static str,
+        valid: &'static str,
+    ) -> Self {
         Self { keys, message, valid }
     }
 
@@ -40,7 +44,7 @@ impl Finding {
 }
 
 /// A problem with a key's value as it is in the configuration.
-fn problem(
+pub(crate) fn problem(
     name: &str,
     config: &ProductionConfig,
     origin: Option<Origin>,
@@ -62,7 +66,6 @@ fn problem(
 pub(crate) fn refusals(config: &ProductionConfig) -> Vec<Finding> {
     let ProductionConfig {
         security,
-        logging,
         deployment,
         api,
         agent,
@@ -159,22 +162,7 @@ pub(crate) fn refusals(config: &ProductionConfig) -> Vec<Finding> {
             "less than agent.context_window",
         ),
     );
-    refuse(
-        config.is_production() && security.whitelist_enforcement_level < WhitelistLevel::Enforce,
-        Finding::new(
-            &["security.whitelist_enforcement_level", "environment"],
-            "is insecure in Production: actions that no rule knows would be carried out",
-            "Enforce or Strict, or another environment",
-        ),
-    );
-    refuse(
-        config.is_production() && !logging.enable_audit_logging,
-        Finding::new(
-            &["logging.enable_audit_logging", "environment"],
-            "is insecure in Production: nothing would show afterwards what was done",
-            "true, or another environment",
-        ),
-    );
+    found.extend(production::refusals(config));
     found
 }
 
@@ -223,10 +211,12 @@ pub(crate) fn doubts(config: &ProductionConfig) -> Vec<Finding> {
             "the names that clients use, such as [\"agent.example\"]",
         ));
     }
-    if shared
-        .redis_url
-        .as_ref()
-        .is_some_and(network_rules::is_unencrypted)
+    // In production it is refused.
+    if !config.is_production()
+        && shared
+            .redis_url
+            .as_ref()
+            .is_some_and(network_rules::is_unencrypted)
     {
         found.push(Finding::new(
             &["shared.redis_url"],

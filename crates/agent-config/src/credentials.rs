@@ -1,4 +1,4 @@
-//! The API key, and the modes of files that hold keys.
+//! The API key.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,6 @@ use crate::sections::ProductionConfig;
 pub(crate) const KEY_VARIABLE: &str = "ANTHROPIC_API_KEY";
 /// The setting of the file that it can be in instead.
 const KEY_FILE: &str = "api.api_key_file";
-/// The setting of the file with the private key of the certificate.
-const TLS_KEY: &str = "security.tls_key_path";
 
 /// Where systemd puts what `LoadCredential=` and `SetCredentialEncrypted=` name.
 const SYSTEMD_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
@@ -55,7 +53,7 @@ impl std::fmt::Display for KeySource {
     }
 }
 
-/// Finds the API key, and checks that files with private keys are private.
+/// Finds the API key.
 pub(crate) fn find(
     config: &ProductionConfig,
     environment: &Environment,
@@ -69,14 +67,6 @@ pub(crate) fn find(
         message,
         valid,
     };
-
-    if let (true, Some(path)) = (config.is_production(), &config.security.tls_key_path)
-        && let Err(fault) = files::check_exposure(path)
-    {
-        found
-            .problems
-            .push(about_file(TLS_KEY, path, fault.to_string(), fault.valid(path)));
-    }
 
     let file = config.api.api_key_file.as_deref();
     if let Some(text) = environment.get(KEY_VARIABLE) {

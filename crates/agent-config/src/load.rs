@@ -14,6 +14,7 @@ use crate::folders::Folders;
 use crate::keys::{self, KEYS, Key};
 use crate::layers::{self, Sources};
 use crate::problem::{ConfigError, Layer, Origin, Problem, Problems};
+use crate::production;
 use crate::profile;
 use crate::secret::Secret;
 use crate::sections::ProductionConfig;
@@ -35,6 +36,21 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
 }
 
+/// A configuration as far as it could be read, with everything that is wrong with it.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// The values that could be taken. With problems there are, it is for looking at and not for running with.
+    pub config: ProductionConfig,
+    /// Where each value was set.
+    pub origins: Origins,
+    /// What is wrong, in the order of the layers.
+    pub problems: Problems,
+    /// What works, but perhaps not as it was meant.
+    pub warnings: Vec<Problem>,
+    api_key: Option<Secret>,
+    api_key_source: Option<KeySource>,
+}
+
 /// Loads the configuration from all its layers.
 ///
 /// Reads at most five small files and takes well below a millisecond. It blocks, and is meant for start-up and
@@ -43,9 +59,30 @@ pub struct Loaded {
 /// # Errors
 /// [`ConfigError::Invalid`] with every problem of every layer, those of values that a later layer overrides included.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+    let Examined {
+        config,
+        origins,
+        problems,
+        warnings,
+        api_key,
+        api_key_source,
+    } = examine(sources);
+    problems.into_result(Loaded {
+        config,
+        origins,
+        api_key,
+        api_key_source,
+        warnings,
+    })
+}
+
+/// Looks at the configuration of all layers as [`load`] does, and gives what could be taken from a wrong one as well, so that
+/// it can be checked further.
+pub fn examine(sources: &Sources) -> Examined {
     let mut merge = Merge::of(sources, &Folders::of(&sources.environment));
     let credentials = credentials::find(&merge.config, &sources.environment, |key| merge.origin(key));
-    for problem in credentials.problems {
+    let exposed = production::exposed_files(&merge.config, |key| merge.origin(key));
+    for problem in credentials.problems.into_iter().chain(exposed) {
         merge.problems.push(problem);
     }
     merge.problems.sort();
@@ -57,14 +94,14 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         problems,
         ..
     } = merge;
-    let origins = Origins::collect(&config, set);
-    problems.into_result(Loaded {
+    Examined {
+        origins: Origins::collect(&config, set),
         config,
-        origins,
+        problems,
+        warnings,
         api_key: credentials.api_key,
         api_key_source: credentials.source,
-        warnings,
-    })
+    }
 }
 
 impl ProductionConfig {

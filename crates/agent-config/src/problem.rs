@@ -184,7 +184,8 @@ pub struct Problems {
 }
 
 impl Problems {
-    pub(crate) fn push(&mut self, problem: Problem) {
+    /// Adds one, or only counts it where there are many already.
+    pub fn push(&mut self, problem: Problem) {
         if self.list.len() < MAX_PROBLEMS {
             self.list.push(problem);
         } else {
@@ -193,16 +194,25 @@ impl Problems {
     }
 
     /// Whether a problem is known with this key: what follows from it need not be told as well.
-    pub(crate) fn concern(&self, key: &str) -> bool {
+    pub fn concern(&self, key: &str) -> bool {
         self.list.iter().any(|problem| problem.key == key)
     }
 
-    pub(crate) fn into_result<T>(self, value: T) -> Result<T, ConfigError> {
+    /// The value, if there are no problems.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with the problems.
+    pub fn into_result<T>(self, value: T) -> Result<T, ConfigError> {
         if self.list.is_empty() {
             Ok(value)
         } else {
             Err(ConfigError::Invalid(self))
         }
+    }
+
+    /// How many there are, with those that were not kept.
+    pub fn count(&self) -> usize {
+        self.list.len() + self.left_out
     }
 
     /// The problems that were kept, in the order of the layers.
@@ -211,7 +221,7 @@ impl Problems {
     }
 
     /// Puts the problems in the order in which a person would go through them: by layer, file and line.
-    pub(crate) fn sort(&mut self) {
+    pub fn sort(&mut self) {
         self.list.sort_by(|a, b| {
             let place =
                 |problem: &Problem| problem.origin.as_ref().map(|o| (o.layer, o.file.clone(), o.line));

@@ -2,6 +2,7 @@
 //! upward, from connections to the agent: [`App`] is one session of a person or a script, [`Daemon`] serves many.
 
 mod audit;
+mod check;
 mod core;
 mod cut;
 mod daemon;
@@ -23,6 +24,7 @@ use agent_performance::cleanup::Admission;
 use agent_performance::metrics::MetricsCollector;
 
 pub use self::audit::{audit_folder, open_audit};
+pub use self::check::examine;
 use self::core::Core;
 pub use self::cut::{Rules, rules};
 pub use self::daemon::{Daemon, Doors, LogBuffer, log_buffer};

@@ -1,8 +1,9 @@
 //! How often each credential may ask, and the headers that tell it.
 
+use std::cell::RefCell;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use agent_config::WhenDown;
 use agent_security::rate_limit::{Decision, Gcra, KeyedGcra};
@@ -132,8 +133,15 @@ impl Standing {
     pub(super) fn tell(&self, surface: Surface, headers: &mut HeaderMap) {
         let reset = self.decision.reset_after.as_millis().div_ceil(1000);
         let remaining = self.decision.remaining;
+        let (mut left, mut seconds) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let state = [
+            "\"requests\";r=",
+            left.format(remaining),
+            ";t=",
+            seconds.format(reset),
+        ];
         headers.insert(POLICY, self.policy.clone());
-        headers.insert(STATE, text(format!("\"requests\";r={remaining};t={reset}")));
+        headers.insert(STATE, text(state.concat()));
         if surface == Surface::Gateway && !headers.contains_key(LIMIT) {
             headers.insert(LIMIT, self.requests.clone());
             headers.insert(REMAINING, HeaderValue::from(remaining));
@@ -142,10 +150,23 @@ impl Standing {
     }
 }
 
+/// The time of day after so long. Made once for each second that is asked for.
 fn moment(after: Duration) -> HeaderValue {
+    thread_local!(static LATEST: RefCell<Option<(u64, HeaderValue)>> = const { RefCell::new(None) });
     // Rounded up to the second: earlier, the limit would not be what was promised.
-    let at = DateTime::<Utc>::from(SystemTime::now() + after + Duration::from_millis(999));
-    text(at.to_rfc3339_opts(SecondsFormat::Secs, true))
+    let at = SystemTime::now() + after + Duration::from_millis(999);
+    let second = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    LATEST.with_borrow_mut(|latest| {
+        if let Some((known, value)) = latest
+            && *known == second
+        {
+            return value.clone();
+        }
+        let at = UNIX_EPOCH + Duration::from_secs(second);
+        let value = text(DateTime::<Utc>::from(at).to_rfc3339_opts(SecondsFormat::Secs, true));
+        *latest = Some((second, value.clone()));
+        value
+    })
 }
 
 fn text(text: String) -> HeaderValue {

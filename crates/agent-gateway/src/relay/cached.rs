@@ -1,5 +1,6 @@
 //! Answers given again: from the cache, or to all who ask for the same at the same time.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use agent_performance::cache::{
@@ -10,6 +11,7 @@ use agent_performance::lifecycle::Lifecycle;
 use bytes::Bytes;
 use http::header::{AGE, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
+use http::uri::{Authority, PathAndQuery};
 use http::{Response, StatusCode, Uri};
 
 use super::{Interruption, RelayError};
@@ -24,6 +26,9 @@ const SELECTORS: [&str; 4] = [
     "accept-language",
     "content-type",
 ];
+
+/// Room for the headers of most answers, those that the gateway adds included: set aside at once, not by and by.
+const HEADERS: usize = 16;
 
 /// An answer that was read whole.
 pub(super) struct WholeAnswer {
@@ -48,9 +53,8 @@ pub(super) struct Cached {
 
 /// Everything that the answer to a request depends on.
 pub(super) fn key(tenant: &str, head: &Parts, uri: &Uri, body: &[u8]) -> CacheKey {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let betas: Vec<String> = head.headers.get_all("anthropic-beta").iter().map(text).collect();
-    let version: Vec<String> = head
+    let betas: Vec<_> = head.headers.get_all("anthropic-beta").iter().map(text).collect();
+    let version: Vec<_> = head
         .headers
         .get_all("anthropic-version")
         .iter()
@@ -60,20 +64,36 @@ pub(super) fn key(tenant: &str, head: &Parts, uri: &Uri, body: &[u8]) -> CacheKe
         let values = head.headers.get_all(*name).iter();
         values.map(move |value| (*name, text(value)))
     });
-    let selectors: Vec<(&str, String)> = selectors.collect();
+    let selectors: Vec<_> = selectors.collect();
     let parts = KeyParts {
         tenant: Tenant::of_credential(tenant.as_bytes()),
         method: head.method.as_str(),
-        endpoint: &uri.to_string(),
+        endpoint: &address(uri),
         api_version: &version.join("\n"),
-        betas: &betas.iter().map(String::as_str).collect::<Vec<_>>(),
+        betas: &betas.iter().map(AsRef::as_ref).collect::<Vec<_>>(),
         selectors: &selectors
             .iter()
-            .map(|(name, value)| (*name, value.as_str()))
+            .map(|(name, value)| (*name, value.as_ref()))
             .collect::<Vec<_>>(),
         body,
     };
     parts.key()
+}
+
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
+}
+
+/// As `uri` prints, without the machinery of printing.
+fn address(uri: &Uri) -> String {
+    let path = uri.path_and_query().map(PathAndQuery::as_str);
+    [
+        uri.scheme_str().unwrap_or_default(),
+        "://",
+        uri.authority().map(Authority::as_str).unwrap_or_default(),
+        path.unwrap_or_default(),
+    ]
+    .concat()
 }
 
 /// Says what the cache did.
@@ -235,6 +255,7 @@ fn replayed(kept: CachedResponse, cache: CacheStatus, age: Option<u64>) -> Answe
         kept.into_response().map(AnswerBody::streamed)
     } else {
         let mut answer = Response::new(AnswerBody::from(kept.body().clone()));
+        answer.headers_mut().reserve(HEADERS);
         for (name, value) in kept.headers() {
             answer.headers_mut().append(name.clone(), value.clone());
         }

@@ -16,6 +16,10 @@ use super::socket::Socket;
 use super::watched::InFlight;
 use crate::pipeline::Outgoing;
 
+/// What ends a head, and what ends one after which nothing is asked.
+const HEAD_END: &[u8] = b"\r\n\r\n";
+const CLOSE: &[u8] = b"connection: close\r\n\r\n";
+
 /// What ends a chunk, the last chunk, and both where the end is known with the last piece.
 const CHUNK_END: &[u8] = b"\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -75,8 +79,12 @@ impl Streaming {
         }
     }
 
-    /// The connection is to close after this answer.
+    /// The connection is to close after this answer, whose head says so if nothing of it is out.
     pub(super) fn finish(&mut self) {
+        if self.keep_alive && self.piece.written == 0 && self.piece.head.ends_with(HEAD_END) {
+            self.piece.head.truncate(self.piece.head.len() - CHUNK_END.len());
+            self.piece.head.extend_from_slice(CLOSE);
+        }
         self.keep_alive = false;
     }
 

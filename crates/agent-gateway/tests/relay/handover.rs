@@ -166,6 +166,24 @@ async fn a_drain_lets_a_stream_end_and_then_closes() {
     assert!(is_over(&mut stream).await);
 }
 
+/// A stream that begins when the end has begun says that it is the last answer.
+#[tokio::test]
+async fn a_stream_that_begins_in_a_drain_tells_it() {
+    let pause = Step::Pause(Duration::from_millis(300));
+    let steps = [vec![pause], streamed()].concat();
+    let upstream = Upstream::saying(steps).await;
+    let rig = Rig::before(&upstream.url()).await;
+    let mut stream = rig.asked(STREAM).await;
+    while upstream.seen.count() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    rig.lifecycle.token().cancel();
+    let reply = read_reply(&mut stream).await;
+    is_the_stream(&reply);
+    assert_eq!(reply.header("connection"), Some("close"));
+    assert!(is_over(&mut stream).await);
+}
+
 #[tokio::test]
 async fn a_client_that_asks_no_more_is_told_goodbye() {
     let upstream = Upstream::saying(streamed()).await;

@@ -67,7 +67,11 @@ impl KeyParts<'_> {
         }
         hash.number(self.selectors.len());
         for (name, value) in self.selectors {
-            hash.part(name.to_ascii_lowercase().as_bytes());
+            if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                hash.part(name.to_ascii_lowercase().as_bytes());
+            } else {
+                hash.part(name.as_bytes());
+            }
             hash.part(value.as_bytes());
         }
         hash.part(self.body);
@@ -130,8 +134,10 @@ impl Parts {
 
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
 }

@@ -139,7 +139,7 @@ impl CachedResponse {
             let size = usize::from(from.try_get_u16().ok()?);
             let name = HeaderName::from_bytes(&take(&mut from, size)?).ok()?;
             let size = from.try_get_u32().ok()? as usize;
-            let value = HeaderValue::from_bytes(&take(&mut from, size)?).ok()?;
+            let value = HeaderValue::from_maybe_shared(take(&mut from, size)?).ok()?;
             decoded.push((name, value));
         }
         let mut table = take(&mut from, ends.checked_mul(4)?)?;

@@ -15,7 +15,7 @@ use agent_performance::lifecycle::Lifecycle;
 use agent_performance::metrics::MetricsCollector;
 use agent_security::audit::{AuditEvent, AuditLog};
 use agent_security::redact::Redactor;
-use agent_security::signature::{Algorithm, VerifyingKey};
+use agent_security::signature::{Algorithm, KeyError, VerifyingKey};
 use agent_security::token::{self, Credentials, Kept};
 use tokio_util::sync::CancellationToken;
 
@@ -269,7 +269,7 @@ fn settings(config: &ProductionConfig) -> Result<GatewaySettings, AppError> {
     Ok(GatewaySettings {
         listen: server.listen,
         unix_socket: unix_socket(config),
-        tls: tls(config)?,
+        tls: tls(config),
         allowed_hosts: server.allowed_hosts.clone(),
         allowed_origins: server.allowed_origins.clone(),
         limits: GatewayLimits {
@@ -299,11 +299,7 @@ fn signing(config: &ProductionConfig) -> Result<Option<Vec<VerifyingKey>>, AppEr
         return Ok(None);
     }
     let key = |key: &SigningKey| {
-        let algorithm = match key.algorithm {
-            SignatureAlgorithm::HmacSha256 => Algorithm::HmacSha256,
-            SignatureAlgorithm::Ed25519 => Algorithm::Ed25519,
-        };
-        VerifyingKey::from_file(&key.id, algorithm, &key.key_file).map_err(|error| {
+        verifying_key(key).map_err(|error| {
             misconfigured(
                 format!("the request signing key {} can't be used: {error}", key.id),
                 "correct its entry in security.request_signing_keys",
@@ -318,35 +314,21 @@ fn signing(config: &ProductionConfig) -> Result<Option<Vec<VerifyingKey>>, AppEr
         .map(Some)
 }
 
-fn tls(config: &ProductionConfig) -> Result<Option<TlsFiles>, AppError> {
+/// The key of an entry, from its file.
+pub(super) fn verifying_key(key: &SigningKey) -> Result<VerifyingKey, KeyError> {
+    let algorithm = match key.algorithm {
+        SignatureAlgorithm::HmacSha256 => Algorithm::HmacSha256,
+        SignatureAlgorithm::Ed25519 => Algorithm::Ed25519,
+    };
+    VerifyingKey::from_file(&key.id, algorithm, &key.key_file)
+}
+
+fn tls(config: &ProductionConfig) -> Option<TlsFiles> {
     let security = &config.security;
     let files = security.tls_cert_path.clone().zip(security.tls_key_path.clone());
     // Validation saw to it that both are there where TLS is on.
-    let Some((certificate, key)) = files.filter(|_| security.enable_tls) else {
-        return Ok(None);
-    };
-    if config.is_production() {
-        refuse_open_key(&key)?;
-    }
-    Ok(Some(TlsFiles { certificate, key }))
-}
-
-/// In production a private key that others can read is none.
-fn refuse_open_key(key: &Path) -> Result<(), AppError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    // One that can't be examined can't be read either, which the gateway reports.
-    let mode = key.metadata().map_or(0, |about| about.permissions().mode());
-    if mode & 0o077 == 0 {
-        return Ok(());
-    }
-    Err(misconfigured(
-        format!(
-            "others can read the private key {} (mode {:03o})",
-            key.display(),
-            mode & 0o777
-        ),
-        "`chmod 600` it, or get a new key if others have read it",
-    ))
+    let (certificate, key) = files.filter(|_| security.enable_tls)?;
+    Some(TlsFiles { certificate, key })
 }
 
 /// Every value with its origin, secrets left out.

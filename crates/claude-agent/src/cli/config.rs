@@ -34,34 +34,28 @@ fn init(environment: &Environment, to: Option<PathBuf>, force: bool) -> Result<(
 
 /// Prints every problem; the exit code says whether there was one. Warnings do not count.
 fn check(sources: &Sources, format: DataFormat) -> Result<Exit, Failure> {
-    let (problems, warnings) = match agent_config::load(sources) {
-        Ok(loaded) => {
-            // The rules on commands, paths and hosts have a grammar of their own.
-            app::rules(&loaded.config)?;
-            (Vec::new(), loaded.warnings)
-        }
-        Err(error) if error.problems().is_empty() => return Err(error.into()),
-        Err(error) => (error.problems().to_vec(), Vec::new()),
-    };
+    let examined = app::examine(sources);
+    let (problems, warnings) = (examined.problems.as_slice(), &examined.warnings);
     let valid = problems.is_empty();
     match format {
         DataFormat::Json => {
             let list = |problems: &[Problem]| problems.iter().map(as_json).collect::<Vec<_>>();
-            output::json(
-                &json!({ "valid": valid, "problems": list(&problems), "warnings": list(&warnings) }),
-            )?;
+            output::json(&json!({ "valid": valid, "problems": list(problems), "warnings": list(warnings) }))?;
         }
         DataFormat::Text => {
-            for problem in &problems {
+            for problem in problems {
                 output::line(&problem.to_string())?;
             }
-            for warning in &warnings {
+            for warning in warnings {
                 output::line(&format!("warning: {warning}"))?;
             }
             output::line(&if valid {
                 "the configuration is valid".to_owned()
             } else {
-                format!("{} problems", problems.len())
+                match examined.problems.count() {
+                    1 => "1 problem".to_owned(),
+                    count => format!("{count} problems"),
+                }
             })?;
         }
     }

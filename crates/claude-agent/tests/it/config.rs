@@ -328,3 +328,73 @@ fn a_key_file_works_when_it_is_private_and_is_refused_when_others_can_read_it() 
     mode(0o600);
     expect_code(&finish(&mut machine.command(&["run", "Look around"])), 0);
 }
+
+#[test]
+fn a_bad_production_file_is_told_everything_at_once() {
+    let machine = Machine::new();
+    let folder = machine.home().join("secrets");
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["tls.key", "signing.key", "api.key", "token"] {
+        let path = folder.join(name);
+        std::fs::write(&path, "hunter2-hunter2-hunter2-hunter2-hunter2").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    }
+    let text = std::fs::read_to_string(fixture("production/everything-wrong.toml")).unwrap();
+    let path = write_config(&machine, &text.replace("FOLDER", folder.to_str().unwrap()));
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+
+    let output = finish(
+        machine
+            .command(&["config", "check"])
+            .env_remove("ANTHROPIC_API_KEY"),
+    );
+    let told = expect_code(&output, 8);
+    for secret in ["hunter2", "T0P-SECRET"] {
+        assert!(!told.contains(secret), "{told}");
+    }
+    // Each with its line, its key and value, and what would be right.
+    let mut expected = 0;
+    for (key, why) in [
+        ("security.tls_key_path", "may be read by other users (mode 0644)"),
+        (
+            "security.rate_limit_requests_per_minute",
+            "insecure in Production",
+        ),
+        ("security.max_request_size", "valid: "),
+        ("security.request_signing_keys", "may be read by other users"),
+        ("security.whitelist_enforcement_level", "insecure in Production"),
+        ("security.whitelist:", "is not a known key"),
+        ("logging.enable_audit_logging", "insecure in Production"),
+        (
+            "monitoring.alert_webhook_url",
+            "stands in a file that may be read by other users",
+        ),
+        ("api.base_url", "not encrypted"),
+        ("api.api_key_file", "may be read by other users"),
+        ("api.idle_timeout", "valid: "),
+        ("tools.allowed_commands", "can't be used"),
+        ("tools.allowed_hosts", "can't be used"),
+        ("tools.denied_paths", "can't be used"),
+        ("server.listen", "can be reached from other machines"),
+        ("server.token_file", "may be read by other users"),
+        ("shared.redis_url", "insecure in Production"),
+        (
+            "shared.redis_url",
+            "stands in a file that may be read by other users",
+        ),
+    ] {
+        let (_, name) = key.trim_end_matches(':').rsplit_once('.').unwrap();
+        let line = 1 + text
+            .lines()
+            .position(|line| line.starts_with(&format!("{name} = ")))
+            .unwrap();
+        let start = format!("{}:{line}: {key}", path.display());
+        assert!(
+            told.lines()
+                .any(|line| line.starts_with(&start) && line.contains(why) && line.contains("; valid: ")),
+            "{start} … {why}: {told}"
+        );
+        expected += 1;
+    }
+    assert!(told.ends_with(&format!("\n{expected} problems\n")), "{told}");
+}

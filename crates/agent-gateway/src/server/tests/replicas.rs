@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use agent_config::WhenDown;
+use agent_claude::keys::KeyRing;
+use agent_config::{Secret, WhenDown};
 use agent_performance::lifecycle::Lifecycle;
 use agent_performance::shared::{Shared, SharedConfig};
 use agent_security::signature::{Scheme, SigningKey, sign};
@@ -63,6 +64,9 @@ impl Replica {
         let mut kept = None;
         let gateway = Running::with(|parts| {
             parts.upstream.base_url = upstream.base_url().parse().unwrap();
+            // A key goes to the host that it was made for, and no other.
+            parts.upstream.keys =
+                KeyRing::of(&parts.upstream.base_url, Secret::from("sk-ant-simulated")).unwrap();
             let cache = parts.cache.clone().with_shared(&store, parts.metrics.as_ref());
             kept = Some(cache.clone());
             parts.cache = cache;
