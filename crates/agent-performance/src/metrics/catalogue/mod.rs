@@ -146,7 +146,7 @@ pub const GROUPS: &[Group] = &[
         rows: resources::ROWS,
     },
     Group {
-        title: "The disk budget",
+        title: "The disk budget, for programs that embed the library: the agent's own writers do not use it yet",
         rows: disk::ROWS,
     },
     Group {
