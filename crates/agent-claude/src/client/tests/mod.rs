@@ -49,6 +49,9 @@ fn client(server: &Server) -> ClaudeClient {
 fn client_with(server: &Server, change: impl FnOnce(&mut ClaudeConfig)) -> ClaudeClient {
     let mut config = config(server);
     change(&mut config);
+    if config.base_url != server.url() {
+        config.keys = KeyRing::of(&config.base_url, Secret::from("sk-ant-hidden")).unwrap();
+    }
     ClaudeClient::new(config).unwrap()
 }
 
