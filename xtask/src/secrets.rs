@@ -200,7 +200,7 @@ mod watch {
         use super::*;
 
         fn watched(script: &str) -> Option<(PathBuf, Report)> {
-            let folder = tempfile::tempdir().unwrap();
+            let folder = outside().unwrap();
             // Without root there is nothing to see.
             let watch = Watch::start(folder.path()).ok()?;
             std::fs::write(folder.path().join("by-the-test"), PLANTED).unwrap();
@@ -212,6 +212,11 @@ mod watch {
                 .unwrap();
             assert!(status.success());
             Some((folder.path().to_owned(), watch.stop()))
+        }
+
+        /// Beside the folder that is watched while these tests run themselves: what is planted here is no leak of that run.
+        fn outside() -> std::io::Result<tempfile::TempDir> {
+            tempfile::tempdir_in("/tmp")
         }
 
         #[test]
