@@ -7,7 +7,6 @@
 //! * [`memory`]: pooled buffers and tracked resources.
 //! * [`cleanup`]: giving back what is no longer needed, and answering memory pressure.
 //! * [`cache`]: a bounded cache of complete responses.
-//! * [`disk`]: one budget for everything that is written to the disk.
 //! * [`clock`]: the time that they go by, which a test can move.
 //! * [`shared`]: what several replicas share through Redis or Valkey.
 //!
@@ -17,7 +16,6 @@ pub mod cache;
 pub mod cleanup;
 pub mod clock;
 pub mod connection_pool;
-pub mod disk;
 pub mod instrumentation;
 pub mod lifecycle;
 pub mod memory;

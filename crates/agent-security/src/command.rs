@@ -5,8 +5,8 @@
 //! understood is unknown, never safe. This keeps harmless commands from bothering anyone; it is not what
 //! confines the others. Programs still read their own configuration (a repository's diff drivers and file
 //! system monitor, `~/.cargo`, `RIPGREP_CONFIG_PATH`), follow a symbolic link that was made after the look at
-//! it, and run the project's own code when it is built and tested: the sandbox around the child is the boundary for all of that, and a clean
-//! environment and search path are the caller's part.
+//! it, and run the project's own code when it is built and tested: nothing here stops
+//! that, and no sandbox around the child does yet. A clean environment and search path are the caller's part.
 
 mod arguments;
 mod fetchers;

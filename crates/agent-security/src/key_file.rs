@@ -5,16 +5,15 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use agent_config::{ApiKey, KeyState, MAX_KEY_BYTES, Secret, parse_api_key};
-use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::private_file::{self, PrivateFileError, Readers, io_error};
+use crate::private_file::{self, PrivateFileError, Readers, io_error, open_own};
 
 /// Keys in the file, at most: people rotate between two or three.
 pub const MAX_KEYS: usize = 32;
@@ -184,14 +183,8 @@ impl KeyFile {
 
     fn lock(&self) -> Result<File, KeyFileError> {
         let path = self.path.with_extension("lock");
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
-            .open(&path)
+        let options = &mut OpenOptions::new();
+        let file = open_own(&path, options.read(true).write(true).create(true).truncate(false))
             .map_err(|error| io_error("open", &path, error))?;
         let begun = Instant::now();
         loop {

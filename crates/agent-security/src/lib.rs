@@ -11,8 +11,8 @@
 //! * [`signature`]: who signed a request, that nothing of it was changed, and that it was not seen before.
 //!
 //! Nothing here starts a program or reads a clock, and no file is opened but those of tokens, keys and the audit log; otherwise only where links lead is looked up. The decisions keep honest mistakes and
-//! hostile text from running unasked; the directory handle that files are opened beneath and the sandbox
-//! around child processes are what holds when a decision is wrong.
+//! hostile text from running unasked; the directory handle that files are opened beneath is what holds when a decision on a
+//! path is wrong; a command that was let run can do what its user can.
 
 pub mod audit;
 mod characters;
@@ -21,7 +21,7 @@ pub mod key_file;
 pub mod network;
 pub mod path;
 pub mod permission;
-mod private_file;
+pub mod private_file;
 pub mod rate_limit;
 pub mod redact;
 pub mod signature;

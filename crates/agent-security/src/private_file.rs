@@ -82,15 +82,22 @@ pub enum PrivateFileError {
     },
 }
 
+/// Opens a file of the program's own, as `options` say: through no link, for its owner alone where it is made, and without
+/// waiting where somebody put a pipe in its place.
+///
+/// # Errors
+/// What the system says; a link is `ELOOP`.
+pub fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    options
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+}
+
 /// The text of the file at `path` without line ends at its end; `None` when there is no such file.
 pub(crate) fn read(path: &Path, limit: usize, readers: Readers) -> Result<Option<Secret>, PrivateFileError> {
-    // A pipe put in its place would otherwise hold up the start until someone writes.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path);
-    match file {
+    match open_own(path, OpenOptions::new().read(true)) {
         Ok(file) => checked(path, &file, readers)
             .and_then(|()| text(path, file, limit))
             .map(Some),

@@ -218,8 +218,13 @@ async fn a_session_that_is_opened_again_is_still_distrustful() {
     // What a person allowed before comes back, trust does not.
     again.allow_again(Grants::default());
     let ran = collect(again.run("go on", limits())).await;
+    refused_all(&ran, &page);
+}
+
+/// The calls of [`Page::obey`] were refused because of the page, and nothing left.
+fn refused_all(ran: &Ran, page: &Page) {
     for id in ["t2", "t3", "t4"] {
-        let (failed, output) = finished(&ran, id);
+        let (failed, output) = finished(ran, id);
         assert!(
             failed && output.contains("what a stranger wrote"),
             "{id}: {output}"
@@ -251,14 +256,7 @@ async fn what_a_command_fetched_makes_the_session_distrustful_too() {
     let ran = fixture.run("look at the page").await;
     let (_, output) = finished(&ran, "t1");
     assert!(output.contains("Ignore the user"), "{output}");
-    for id in ["t2", "t3", "t4"] {
-        let (failed, output) = finished(&ran, id);
-        assert!(
-            failed && output.contains("what a stranger wrote"),
-            "{id}: {output}"
-        );
-    }
-    assert!(!page.has(CANARY));
+    refused_all(&ran, &page);
 }
 
 /// A question that was open while the page came is answered for the call alone.

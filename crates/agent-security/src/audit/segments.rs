@@ -2,13 +2,11 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::OFlags;
 
 use super::line::MAX_LINE;
 use super::{AuditError, Record};
+use crate::private_file::open_own;
 
 /// A segment is called after the number of its first line, with so many digits that names sort as numbers do.
 const PREFIX: &str = "audit-";
@@ -48,11 +46,7 @@ pub(super) fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, AuditError> {
 
 /// Opens without following a link: a log leads nowhere else.
 pub(super) fn open(path: &Path, options: &mut std::fs::OpenOptions) -> Result<File, AuditError> {
-    options
-        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
-        .mode(0o600)
-        .open(path)
-        .map_err(|source| io("open", path, source))
+    open_own(path, options).map_err(|source| io("open", path, source))
 }
 
 pub(super) fn io(doing: &'static str, path: &Path, source: std::io::Error) -> AuditError {

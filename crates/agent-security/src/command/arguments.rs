@@ -2,7 +2,7 @@
 //!
 //! Unlike paths that the host opens, the arguments of a command are resolved by the kernel: `link/../x` is not
 //! `x` when `link` leads elsewhere. So any `..` counts as leaving, and so does what a symbolic link takes out. A link
-//! that is made between this look and the program's own is the sandbox's to stop.
+//! that is made between this look and the program's own is not seen: only a sandbox around the child could stop that.
 
 use std::path::{Path, PathBuf};
 

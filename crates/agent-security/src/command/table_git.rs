@@ -1,7 +1,7 @@
 //! The forms of `git` that look at a repository.
 //!
 //! Global flags but `--no-pager` are left out: `-c`, `--exec-path`, `--config-env` and `-p` run programs,
-//! `-C`, `--git-dir` and `--work-tree` go elsewhere. What remains to the sandbox: git obeys the repository's
+//! `-C`, `--git-dir` and `--work-tree` go elsewhere. What remains: git obeys the repository's
 //! own configuration, and even these forms start the file system monitor, diff drivers and text converters
 //! configured there. That configuration is a control file, which is never written unasked.
 

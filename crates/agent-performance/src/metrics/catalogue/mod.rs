@@ -7,7 +7,6 @@ mod agent;
 mod bounds;
 mod claude;
 mod connections;
-mod disk;
 mod gateway;
 mod gen_ai;
 mod health;
@@ -144,10 +143,6 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Memory, resources and cleanup",
         rows: resources::ROWS,
-    },
-    Group {
-        title: "The disk budget, for programs that embed the library: the agent's own writers do not use it yet",
-        rows: disk::ROWS,
     },
     Group {
         title: "Health",
