@@ -157,6 +157,56 @@ fn every_line_removed_added_or_moved_and_every_cut_is_found() {
     checked(folder.path()).unwrap();
 }
 
+/// Changes the event of line `at` and seals it anew, and with it the lines that follow it where `whole` says so. Gives the new head.
+fn forge(path: &Path, at: usize, whole: bool) -> Head {
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut forged = String::new();
+    let mut head = Head::default();
+    for (number, line) in text.lines().enumerate() {
+        let (mut record, old) = Record::open(line.as_bytes()).unwrap();
+        if number == at {
+            record.event = call(4711);
+        }
+        if number > at && whole {
+            record.prev.clone_from(&head.hash);
+        }
+        let (line, sealed) = record.seal().unwrap();
+        forged.push_str(&line);
+        head = if number < at { old } else { sealed };
+    }
+    std::fs::write(path, forged).unwrap();
+    head
+}
+
+#[test]
+fn a_line_that_was_changed_and_sealed_anew_breaks_the_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    log(folder.path(), 6, MAX_SEGMENT_BYTES);
+    let path = files(folder.path()).pop().unwrap();
+    let good = std::fs::read(&path).unwrap();
+    for at in 0..6 {
+        forge(&path, at, false);
+        assert!(checked(folder.path()).is_err(), "line {at}");
+        std::fs::write(&path, &good).unwrap();
+    }
+    checked(folder.path()).unwrap();
+}
+
+#[test]
+fn lines_before_a_checkpoint_can_not_be_forged_without_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    log(folder.path(), 300, MAX_SEGMENT_BYTES);
+    let path = files(folder.path()).pop().unwrap();
+    let head = forge(&path, 10, true);
+    std::fs::write(
+        folder.path().join(segments::HEAD),
+        format!("{:020}:{}\n", head.seq, head.hash),
+    )
+    .unwrap();
+    let fault = checked(folder.path()).unwrap_err();
+    assert!(fault.what.contains("signature"), "{fault}");
+}
+
 #[test]
 fn a_chain_made_anew_is_not_taken_for_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
