@@ -251,3 +251,15 @@ fn a_start_without_a_key_says_that_it_forwards_none() {
         assert_eq!(told.contains("without a key"), says, "{told}");
     }
 }
+
+/// The keys that it holds would be in a core dump.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_daemon_leaves_no_image_of_its_memory() {
+    let (machine, simulator) = (Machine::new(), Simulator::start(&[]));
+    let daemon = Daemon::start(&machine, &simulator);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size"));
+    let words: Vec<&str> = core.unwrap().split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"], "{limits}");
+}
