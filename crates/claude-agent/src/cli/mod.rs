@@ -90,41 +90,41 @@ fn dispatch(cli: Cli, redactor: &Redactor) -> Result<Exit, Failure> {
         Command::Man => completions::manual().map(|()| Exit::Done),
         Command::Config(command) => config::execute(&sources(&common, None)?, command),
         Command::Simulate(args) => {
-            logging::start(common.log_level.as_deref())?;
+            logging::start(common.log_level.as_deref(), redactor)?;
             block_on(simulate::execute(args, common.quiet))
         }
         Command::Demo => {
-            logging::start(common.log_level.as_deref())?;
+            logging::start(common.log_level.as_deref(), redactor)?;
             block_on(demo::execute(redactor, common.quiet))
         }
         Command::Sessions(command) => {
-            let (loaded, _) = load(&common, None)?;
+            let (loaded, _) = load(&common, redactor, None)?;
             redactor.learn(loaded.api_key.clone());
             block_on(async { sessions::execute(&loaded, redactor, command).await })
         }
         Command::Keys(command) => {
-            let (loaded, _) = load(&common, None)?;
+            let (loaded, _) = load(&common, redactor, None)?;
             redactor.learn(loaded.api_key.clone());
             keys::execute(&loaded, redactor, command, common.quiet)
         }
         Command::Metrics(args) => {
-            let (loaded, _) = load(&common, None)?;
+            let (loaded, _) = load(&common, redactor, None)?;
             metrics::execute(&loaded.config, &args, common.quiet).map(|()| Exit::Done)
         }
         Command::Audit(command) => {
-            let (loaded, _) = load(&common, None)?;
+            let (loaded, _) = load(&common, redactor, None)?;
             audit::execute(&loaded.config, command)
         }
         Command::Health(output) => {
-            let (loaded, _) = load(&common, None)?;
+            let (loaded, _) = load(&common, redactor, None)?;
             block_on(health::execute(&loaded.config, output))
         }
         Command::Top => {
-            let (loaded, _) = load(&common, None)?;
+            let (loaded, _) = load(&common, redactor, None)?;
             block_on(top::execute(&loaded.config))
         }
         Command::Run(args) => {
-            let (loaded, environment) = load(&common, Some(&args.agent))?;
+            let (loaded, environment) = load(&common, redactor, Some(&args.agent))?;
             let keys = Keys::open(&loaded, redactor)?;
             block_on(run::execute(loaded, &environment, &keys, args, common.quiet))
         }
@@ -133,7 +133,7 @@ fn dispatch(cli: Cli, redactor: &Redactor) -> Result<Exit, Failure> {
             let (loaded, environment) = load_from(sources, common.quiet)?;
             let logs = app::log_buffer(redactor);
             let spans = SpanTimings::default();
-            logging::start_daemon(&loaded.config, &logs, &spans);
+            logging::start_daemon(&loaded.config, &logs, &spans, redactor);
             let keys = Keys::open(&loaded, redactor)?;
             block_on(serve::execute(
                 loaded,
@@ -145,7 +145,7 @@ fn dispatch(cli: Cli, redactor: &Redactor) -> Result<Exit, Failure> {
             ))
         }
         Command::Chat(args) => {
-            let (loaded, environment) = load(&common, Some(&args.agent))?;
+            let (loaded, environment) = load(&common, redactor, Some(&args.agent))?;
             let keys = Keys::open(&loaded, redactor)?;
             block_on(chat::execute(loaded, &environment, &keys, args))
         }
@@ -230,8 +230,12 @@ fn toml_string(value: &str) -> String {
     serde_json::Value::from(value).to_string()
 }
 
-fn load(common: &Common, agent: Option<&AgentArgs>) -> Result<(Loaded, Environment), Failure> {
-    logging::start(common.log_level.as_deref())?;
+fn load(
+    common: &Common,
+    redactor: &Redactor,
+    agent: Option<&AgentArgs>,
+) -> Result<(Loaded, Environment), Failure> {
+    logging::start(common.log_level.as_deref(), redactor)?;
     load_from(sources(common, agent)?, common.quiet)
 }
 
