@@ -9,7 +9,7 @@ use agent_performance::cache::{
 };
 use agent_performance::lifecycle::Lifecycle;
 use bytes::Bytes;
-use http::header::{AGE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{ACCEPT_LANGUAGE, AGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{Response, StatusCode, Uri};
@@ -20,12 +20,15 @@ use crate::answer::{Answer, AnswerBody};
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
 /// Headers, beside version and betas, that select an answer.
-const SELECTORS: [&str; 4] = [
-    "anthropic-workspace-id",
-    "anthropic-user-profile-id",
-    "accept-language",
-    "content-type",
+static SELECTORS: [HeaderName; 4] = [
+    HeaderName::from_static("anthropic-workspace-id"),
+    HeaderName::from_static("anthropic-user-profile-id"),
+    ACCEPT_LANGUAGE,
+    CONTENT_TYPE,
 ];
+
+const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// Room for the headers of most answers, those that the gateway adds included: set aside at once, not by and by.
 const HEADERS: usize = 16;
@@ -53,23 +56,23 @@ pub(super) struct Cached {
 
 /// Everything that the answer to a request depends on.
 pub(super) fn key(tenant: &str, head: &Parts, uri: &Uri, body: &[u8]) -> CacheKey {
-    let betas: Vec<_> = head.headers.get_all("anthropic-beta").iter().map(text).collect();
-    let version: Vec<_> = head
-        .headers
-        .get_all("anthropic-version")
-        .iter()
-        .map(text)
-        .collect();
-    let selectors = SELECTORS.iter().flat_map(|name| {
-        let values = head.headers.get_all(*name).iter();
-        values.map(move |value| (*name, text(value)))
-    });
-    let selectors: Vec<_> = selectors.collect();
+    let betas: Vec<_> = head.headers.get_all(BETA).iter().map(text).collect();
+    let mut versions = head.headers.get_all(VERSION).iter().map(text);
+    let mut version = versions.next().unwrap_or_default();
+    for another in versions {
+        version.to_mut().push('\n');
+        version.to_mut().push_str(&another);
+    }
+    let mut selectors = Vec::with_capacity(SELECTORS.len());
+    for name in &SELECTORS {
+        let values = head.headers.get_all(name).iter();
+        selectors.extend(values.map(|value| (name.as_str(), text(value))));
+    }
     let parts = KeyParts {
         tenant: Tenant::of_credential(tenant.as_bytes()),
         method: head.method.as_str(),
         endpoint: &address(uri),
-        api_version: &version.join("\n"),
+        api_version: &version,
         betas: &betas.iter().map(AsRef::as_ref).collect::<Vec<_>>(),
         selectors: &selectors
             .iter()
@@ -104,6 +107,13 @@ pub(super) fn mark(headers: &mut HeaderMap, status: CacheStatus) {
 impl Cached {
     pub(super) fn new(cache: ResponseCache, lifecycle: Lifecycle) -> Self {
         Cached { cache, lifecycle }
+    }
+
+    /// The answer under `key`, whole or a stream as it was stored, if it is in memory. Costs the least: where it gives none, the
+    /// others look further.
+    pub(super) fn held(&self, key: &CacheKey, caching: RequestCaching) -> Option<Answer> {
+        let (kept, age) = self.cache.held_response(key.as_str(), caching)?;
+        Some(replayed(kept, CacheStatus::Hit, Some(age.as_secs())))
     }
 
     /// The answer under `key`, or what `fetch` brings; whoever asks for the same meanwhile waits for it. What was stored and is
@@ -254,10 +264,11 @@ fn replayed(kept: CachedResponse, cache: CacheStatus, age: Option<u64>) -> Answe
     let mut answer = if kept.is_stream() {
         kept.into_response().map(AnswerBody::streamed)
     } else {
-        let mut answer = Response::new(AnswerBody::from(kept.body().clone()));
+        let (headers, body) = kept.into_parts();
+        let mut answer = Response::new(AnswerBody::from(body));
         answer.headers_mut().reserve(HEADERS);
-        for (name, value) in kept.headers() {
-            answer.headers_mut().append(name.clone(), value.clone());
+        for (name, value) in headers {
+            answer.headers_mut().append(name, value);
         }
         answer
     };

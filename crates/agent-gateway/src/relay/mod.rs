@@ -64,8 +64,6 @@ struct Call {
     body: Option<Whole>,
     kind: RequestKind,
     fields: Fields,
-    /// The body could be read: it is in no encoding.
-    plain: bool,
 }
 
 impl Relay {
@@ -112,14 +110,18 @@ impl Relay {
         uri: Uri,
         body: RequestBody,
     ) -> Result<Answer, Arc<RelayError>> {
-        let call = Call::read(context, head, uri, body, RequestKind::Messages)
-            .await
-            .map_err(Arc::new)?;
-        if !(self.messages_from_cache && call.plain) {
+        let body = body.whole().await.map_err(RelayError::from)?;
+        if !(self.messages_from_cache && is_plain(&head.headers)) {
+            let call = Call::new(context, head, uri, body, RequestKind::Messages)?;
             return self.send(call, None).await.map_err(Arc::new);
         }
-        let caching = RequestCaching::of(&call.head.headers);
-        let key = call.key();
+        let caching = RequestCaching::of(&head.headers);
+        let key = cached::key(context.tenant(), &head, &uri, &body);
+        // Before the body is looked into: the same bytes were, when their answer was stored.
+        if let Some(answer) = self.cached.held(&key, caching) {
+            return Ok(answer);
+        }
+        let call = Call::new(context, head, uri, body, RequestKind::Messages)?;
         if !call.fields.stream {
             return Box::pin(self.whole(call, &key, caching, observe::is_message)).await;
         }
@@ -139,17 +141,23 @@ impl Relay {
         uri: Uri,
         body: RequestBody,
     ) -> Result<Answer, Arc<RelayError>> {
-        let call = Call::read(context, head, uri, body, RequestKind::CountTokens)
-            .await
-            .map_err(Arc::new)?;
-        if !call.plain {
+        let body = body.whole().await.map_err(RelayError::from)?;
+        if !is_plain(&head.headers) {
+            let call = Call::new(context, head, uri, body, RequestKind::CountTokens)?;
             return self.send(call, None).await.map_err(Arc::new);
         }
-        let (key, caching) = (call.key(), RequestCaching::of(&call.head.headers));
+        let caching = RequestCaching::of(&head.headers);
+        let key = cached::key(context.tenant(), &head, &uri, &body);
+        if let Some(answer) = self.cached.held(&key, caching) {
+            return Ok(answer);
+        }
+        let call = Call::new(context, head, uri, body, RequestKind::CountTokens)?;
         Box::pin(self.whole(call, &key, caching, request::is_object)).await
     }
 
     async fn models(&self, context: Context, head: Parts, uri: Uri) -> Result<Answer, Arc<RelayError>> {
+        let caching = RequestCaching::of(&head.headers);
+        let key = cached::key(context.tenant(), &head, &uri, &[]);
         let call = Box::new(Call {
             context,
             head,
@@ -157,9 +165,7 @@ impl Relay {
             body: None,
             kind: RequestKind::Models,
             fields: Fields::default(),
-            plain: true,
         });
-        let (key, caching) = (call.key(), RequestCaching::of(&call.head.headers));
         Box::pin(self.whole(call, &key, caching, request::is_object)).await
     }
 
@@ -288,17 +294,15 @@ impl Relay {
 }
 
 impl Call {
-    async fn read(
+    /// Looks into `body`, where it is in no encoding.
+    fn new(
         context: Context,
         head: Parts,
         uri: Uri,
-        body: RequestBody,
+        body: Whole,
         kind: RequestKind,
     ) -> Result<Box<Self>, RelayError> {
-        let body = body.whole().await?;
-        let coding = head.headers.get(CONTENT_ENCODING);
-        let plain = coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-        let fields = if plain {
+        let fields = if is_plain(&head.headers) {
             Fields::read(&body)?
         } else {
             Fields::default()
@@ -310,14 +314,14 @@ impl Call {
             body: Some(body),
             kind,
             fields,
-            plain,
         }))
     }
+}
 
-    fn key(&self) -> CacheKey {
-        let body = self.body.as_deref().unwrap_or_default();
-        cached::key(self.context.tenant(), &self.head, &self.uri, body)
-    }
+/// Whether a request's body can be read as it is: it is in no encoding.
+fn is_plain(headers: &HeaderMap) -> bool {
+    let coding = headers.get(CONTENT_ENCODING);
+    coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn is_events(headers: &HeaderMap) -> bool {

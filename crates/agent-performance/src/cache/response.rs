@@ -70,6 +70,11 @@ impl CachedResponse {
         &self.body
     }
 
+    /// The headers kept, in their order, and the whole body.
+    pub fn into_parts(self) -> (Vec<(HeaderName, HeaderValue)>, Bytes) {
+        (self.headers, self.body)
+    }
+
     /// True when it came as a stream.
     pub fn is_stream(&self) -> bool {
         self.streamed

@@ -142,6 +142,19 @@ impl ResponseCache {
         }
     }
 
+    /// What this process's own memory holds of what [`put_response`](Self::put_response) stored, with its age. Counts a hit;
+    /// where there is none nothing is counted, because the caller goes on to ask in a way that also reaches further.
+    pub fn held_response(&self, key: &str, caching: RequestCaching) -> Option<(CachedResponse, Duration)> {
+        let max_age = caching.max_age().filter(|_| self.is_enabled())?;
+        let (value, age) = self.inner.find(key, max_age)?;
+        let response = CachedResponse::decode(value);
+        if response.is_none() {
+            // Who asks on finds the same bytes, and removes them.
+            self.inner.store().counts.hits -= 1;
+        }
+        Some((response?, age))
+    }
+
     /// Stores a copy of `value` for `ttl` (`None`: the cache's own), in place of what was under `key`.
     ///
     /// A copy, because a slice of a read buffer would keep the whole buffer alive, uncounted. An entry larger than the
