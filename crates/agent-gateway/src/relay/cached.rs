@@ -11,8 +11,8 @@ use agent_performance::lifecycle::Lifecycle;
 use bytes::Bytes;
 use http::header::{ACCEPT_LANGUAGE, AGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::uri::{Authority, PathAndQuery};
-use http::{Response, StatusCode, Uri};
+use http::uri::PathAndQuery;
+use http::{Response, StatusCode};
 
 use super::{Interruption, RelayError};
 use crate::answer::{Answer, AnswerBody};
@@ -54,8 +54,9 @@ pub(super) struct Cached {
     lifecycle: Lifecycle,
 }
 
-/// Everything that the answer to a request depends on.
-pub(super) fn key(tenant: &str, head: &Parts, uri: &Uri, body: &[u8]) -> CacheKey {
+/// Everything that the answer to a request depends on. `base` is where the upstream is: what stands before the path.
+pub(super) fn key(tenant: &str, base: &str, head: &Parts, body: &[u8]) -> CacheKey {
+    let path = head.uri.path_and_query().map(PathAndQuery::as_str);
     let betas: Vec<_> = head.headers.get_all(BETA).iter().map(text).collect();
     let mut versions = head.headers.get_all(VERSION).iter().map(text);
     let mut version = versions.next().unwrap_or_default();
@@ -71,7 +72,7 @@ pub(super) fn key(tenant: &str, head: &Parts, uri: &Uri, body: &[u8]) -> CacheKe
     let parts = KeyParts {
         tenant: Tenant::of_credential(tenant.as_bytes()),
         method: head.method.as_str(),
-        endpoint: &address(uri),
+        endpoint: &[base, path.unwrap_or_default()].concat(),
         api_version: &version,
         betas: &betas.iter().map(AsRef::as_ref).collect::<Vec<_>>(),
         selectors: &selectors
@@ -85,18 +86,6 @@ pub(super) fn key(tenant: &str, head: &Parts, uri: &Uri, body: &[u8]) -> CacheKe
 
 fn text(value: &HeaderValue) -> Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
-}
-
-/// As `uri` prints, without the machinery of printing.
-fn address(uri: &Uri) -> String {
-    let path = uri.path_and_query().map(PathAndQuery::as_str);
-    [
-        uri.scheme_str().unwrap_or_default(),
-        "://",
-        uri.authority().map(Authority::as_str).unwrap_or_default(),
-        path.unwrap_or_default(),
-    ]
-    .concat()
 }
 
 /// Says what the cache did.
@@ -288,7 +277,7 @@ mod tests {
         let cache = ResponseCache::new(1 << 20, std::time::Duration::from_secs(60));
         let cached = Cached::new(cache.clone(), Lifecycle::new());
         let (head, ()) = http::Request::get("/v1/models").body(()).unwrap().into_parts();
-        let key = key("tenant", &head, &head.uri, b"");
+        let key = key("tenant", "http://api.test", &head, b"");
         let ask = async || {
             let fetch = || async {
                 Ok(WholeAnswer {

@@ -87,17 +87,16 @@ impl Relay {
         request: Request<RequestBody>,
     ) -> Result<Answer, Refusal> {
         let (head, body) = request.into_parts();
-        let uri = self.api.address(&head.uri).map_err(|error| error.refusal())?;
         let answer = match target {
-            RelayTarget::Messages => self.message(context, head, uri, body).await,
-            RelayTarget::CountTokens => self.count(context, head, uri, body).await,
+            RelayTarget::Messages => self.message(context, head, body).await,
+            RelayTarget::CountTokens => self.count(context, head, body).await,
             RelayTarget::Models | RelayTarget::Model
                 if head.method == Method::GET && body.is_end_stream() =>
             {
-                self.models(context, head, uri).await
+                self.models(context, head).await
             }
             RelayTarget::Models | RelayTarget::Model | RelayTarget::Other => {
-                self.pass(context, head, uri, body).await.map_err(Arc::new)
+                self.pass(context, head, body).await.map_err(Arc::new)
             }
         };
         answer.map_err(|error| error.refusal())
@@ -107,21 +106,20 @@ impl Relay {
         &self,
         context: Context,
         head: Parts,
-        uri: Uri,
         body: RequestBody,
     ) -> Result<Answer, Arc<RelayError>> {
         let body = body.whole().await.map_err(RelayError::from)?;
         if !(self.messages_from_cache && is_plain(&head.headers)) {
-            let call = Call::new(context, head, uri, body, RequestKind::Messages)?;
+            let call = self.call(context, head, body, RequestKind::Messages)?;
             return self.send(call, None).await.map_err(Arc::new);
         }
         let caching = RequestCaching::of(&head.headers);
-        let key = cached::key(context.tenant(), &head, &uri, &body);
+        let key = self.key(&context, &head, &body);
         // Before the body is looked into: the same bytes were, when their answer was stored.
         if let Some(answer) = self.cached.held(&key, caching) {
             return Ok(answer);
         }
-        let call = Call::new(context, head, uri, body, RequestKind::Messages)?;
+        let call = self.call(context, head, body, RequestKind::Messages)?;
         if !call.fields.stream {
             return Box::pin(self.whole(call, &key, caching, observe::is_message)).await;
         }
@@ -138,26 +136,26 @@ impl Relay {
         &self,
         context: Context,
         head: Parts,
-        uri: Uri,
         body: RequestBody,
     ) -> Result<Answer, Arc<RelayError>> {
         let body = body.whole().await.map_err(RelayError::from)?;
         if !is_plain(&head.headers) {
-            let call = Call::new(context, head, uri, body, RequestKind::CountTokens)?;
+            let call = self.call(context, head, body, RequestKind::CountTokens)?;
             return self.send(call, None).await.map_err(Arc::new);
         }
         let caching = RequestCaching::of(&head.headers);
-        let key = cached::key(context.tenant(), &head, &uri, &body);
+        let key = self.key(&context, &head, &body);
         if let Some(answer) = self.cached.held(&key, caching) {
             return Ok(answer);
         }
-        let call = Call::new(context, head, uri, body, RequestKind::CountTokens)?;
+        let call = self.call(context, head, body, RequestKind::CountTokens)?;
         Box::pin(self.whole(call, &key, caching, request::is_object)).await
     }
 
-    async fn models(&self, context: Context, head: Parts, uri: Uri) -> Result<Answer, Arc<RelayError>> {
+    async fn models(&self, context: Context, head: Parts) -> Result<Answer, Arc<RelayError>> {
+        let uri = self.api.address(&head.uri)?;
         let caching = RequestCaching::of(&head.headers);
-        let key = cached::key(context.tenant(), &head, &uri, &[]);
+        let key = self.key(&context, &head, &[]);
         let call = Box::new(Call {
             context,
             head,
@@ -167,6 +165,34 @@ impl Relay {
             fields: Fields::default(),
         });
         Box::pin(self.whole(call, &key, caching, request::is_object)).await
+    }
+
+    fn key(&self, context: &Context, head: &Parts, body: &[u8]) -> CacheKey {
+        cached::key(context.tenant(), self.api.base(), head, body)
+    }
+
+    /// The request with its body, which is looked into where it is in no encoding.
+    fn call(
+        &self,
+        context: Context,
+        head: Parts,
+        body: Whole,
+        kind: RequestKind,
+    ) -> Result<Box<Call>, RelayError> {
+        let uri = self.api.address(&head.uri)?;
+        let fields = if is_plain(&head.headers) {
+            Fields::read(&body)?
+        } else {
+            Fields::default()
+        };
+        Ok(Box::new(Call {
+            context,
+            head,
+            uri,
+            body: Some(body),
+            kind,
+            fields,
+        }))
     }
 
     /// Answers from the cache, or with what the upstream sends, once it is all there.
@@ -274,13 +300,8 @@ impl Relay {
     }
 
     /// Passes a request on that nothing is known of, both bodies as they come.
-    async fn pass(
-        &self,
-        context: Context,
-        head: Parts,
-        uri: Uri,
-        body: RequestBody,
-    ) -> Result<Answer, RelayError> {
+    async fn pass(&self, context: Context, head: Parts, body: RequestBody) -> Result<Answer, RelayError> {
+        let uri = self.api.address(&head.uri)?;
         let timeouts = self.api.timeouts;
         let clock = Clock::start(timeouts.idle, timeouts.total);
         let body = Outgoing::streamed(body.map_err(Into::into));
@@ -290,31 +311,6 @@ impl Relay {
         let mut answer = Response::from_parts(head, AnswerBody::streamed(body));
         cached::mark(answer.headers_mut(), CacheStatus::Bypass);
         Ok(answer)
-    }
-}
-
-impl Call {
-    /// Looks into `body`, where it is in no encoding.
-    fn new(
-        context: Context,
-        head: Parts,
-        uri: Uri,
-        body: Whole,
-        kind: RequestKind,
-    ) -> Result<Box<Self>, RelayError> {
-        let fields = if is_plain(&head.headers) {
-            Fields::read(&body)?
-        } else {
-            Fields::default()
-        };
-        Ok(Box::new(Call {
-            context,
-            head,
-            uri,
-            body: Some(body),
-            kind,
-            fields,
-        }))
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Api {
     authority: Authority,
     /// What stands before `/v1`; without a slash at its end.
     prefix: String,
+    /// All of the address before `/v1`.
+    base: String,
     keys: KeyRing,
     pub(super) timeouts: UpstreamTimeouts,
     pool: Arc<HttpConnectionPool>,
@@ -60,15 +62,22 @@ impl Api {
         if !upstream.keys.is_for(&upstream.base_url) {
             return Err(InvalidUpstream::Keys);
         }
+        let prefix = upstream.base_url.path().trim_end_matches('/').to_owned();
         Ok(Api {
+            base: format!("{scheme}://{authority}{prefix}"),
             scheme,
             authority,
-            prefix: upstream.base_url.path().trim_end_matches('/').to_owned(),
+            prefix,
             keys: upstream.keys.clone(),
             timeouts: upstream.timeouts,
             pool: Arc::clone(&upstream.connections),
             client: OnceCell::new(),
         })
+    }
+
+    /// What all addresses begin with.
+    pub(super) fn base(&self) -> &str {
+        &self.base
     }
 
     /// The address of a request, path and query as they came.

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 use proptest::prelude::*;
 
 use super::{MINUTE, cache, check_balance, put};
-use crate::cache::{CacheLimits, CacheStatus, Lookup, RequestCaching, ResponseCache};
+use crate::cache::{CacheLimits, CacheStatus, CachedResponse, Lookup, RequestCaching, ResponseCache};
 use crate::memory::ResourceTracker;
 use crate::metrics::MetricsCollector;
 
@@ -41,6 +42,34 @@ async fn entries_last_as_long_as_they_may() {
     assert_eq!((stats.entries, stats.bytes), (1, 9));
     assert_eq!(stats.average_entry_size(), 9.0);
     check_balance(&stats);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_memory_holds_counts_when_it_is_found_and_as_young_as_asked_for() {
+    let cache = cache(10, 1000);
+    let body = Bytes::from_static(b"{}");
+    let stored = CachedResponse::whole(StatusCode::OK, &HeaderMap::new(), &[], body).unwrap();
+    cache.put_response("k", &stored, None).await;
+    put(&cache, "rubbish", "v").await;
+    tokio::time::advance(Duration::from_millis(2900)).await;
+    let held = cache.held_response("k", RequestCaching::Use);
+    assert_eq!(held, Some((stored, Duration::from_millis(2900))));
+    assert_eq!((cache.get_stats().hits, cache.get_stats().misses), (1, 0));
+
+    let young = RequestCaching::UseUpTo(Duration::from_secs(2));
+    for caching in [RequestCaching::Refresh, RequestCaching::Bypass, young] {
+        assert_eq!(cache.held_response("k", caching), None);
+    }
+    assert_eq!(cache.held_response("rubbish", RequestCaching::Use), None);
+    assert_eq!(cache.held_response("other", RequestCaching::Use), None);
+    cache.set_enabled(false);
+    assert_eq!(cache.held_response("k", RequestCaching::Use), None);
+    let stats = cache.get_stats();
+    assert_eq!(
+        (stats.hits, stats.misses, stats.bypasses),
+        (1, 0, 0),
+        "left to whoever asks on"
+    );
 }
 
 #[tokio::test(start_paused = true)]
