@@ -37,6 +37,7 @@ macro_rules! file {
 static FILES: &[File] = &[
     file!("/", "text/html; charset=utf-8", "index.html"),
     file!("/ui/style.css", "text/css; charset=utf-8", "style.css"),
+    file!("/ui/icon.svg", "image/svg+xml", "icon.svg"),
     file!("/ui/app.js", SCRIPT, "app.js"),
     file!("/ui/api.js", SCRIPT, "api.js"),
     file!("/ui/html.js", SCRIPT, "html.js"),
