@@ -16,7 +16,9 @@ const DESCRIPTION: &str = "The HTTP interface of the Claude Desktop Agent daemon
 pub(super) fn document(version: &str) -> Value {
     let mut schemas = Schemas::new();
     let mut paths = Map::new();
-    for route in ROUTES.iter().filter(|route| route.surface != Surface::Page) {
+    // The page and its path are for browsers, and no part of the API.
+    let is_api = |route: &&Route| route.surface != Surface::Page && route.pattern != "/";
+    for route in ROUTES.iter().filter(is_api) {
         let operation = described(route, &mut schemas);
         let path = paths.entry(path(route.pattern)).or_insert_with(|| json!({}));
         path[route.method.as_str().to_ascii_lowercase()] = written(route, operation);
