@@ -12,6 +12,7 @@ mod api;
 mod input;
 mod openapi;
 mod operations;
+mod page;
 mod parts;
 mod pipeline;
 mod relay;
@@ -21,6 +22,7 @@ mod server;
 mod testing;
 
 pub use operations::LogBuffer;
+pub use page::PageLogins;
 pub use parts::ConfigurationView;
 pub use parts::GatewayLimits;
 pub use parts::GatewayParts;

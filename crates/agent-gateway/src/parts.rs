@@ -24,6 +24,7 @@ use agent_security::token::Credentials;
 use url::Url;
 
 use crate::operations::LogBuffer;
+use crate::page::PageLogins;
 
 /// Everything that the gateway serves with.
 pub struct GatewayParts {
@@ -31,6 +32,8 @@ pub struct GatewayParts {
     pub settings: GatewaySettings,
     /// Who may call it. With none, everybody who reaches it may, and it then refuses to listen beyond this machine.
     pub credentials: Credentials,
+    /// Browsers that show the web page. Whoever starts the gateway makes the code of the first.
+    pub logins: PageLogins,
     /// The Messages API behind `/v1`.
     pub upstream: Upstream,
     /// Runs turns.

@@ -12,6 +12,8 @@ pub(crate) enum Surface {
     Agent,
     /// Health, metrics and what the process knows of itself: errors as RFC 9457 says.
     Operations,
+    /// The web page: errors as RFC 9457 says. No part of the API, and not in its document.
+    Page,
     /// Answers that tell nothing, for clients that look whether somebody is there.
     Public,
 }
@@ -49,8 +51,18 @@ pub(crate) enum Target {
     Api(ApiTarget),
     /// [`crate::operations`].
     Operations(OperationsTarget),
+    /// [`crate::page`].
+    Page(PageTarget),
     /// An empty 200.
     Hello,
+}
+
+/// What the web page consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PageTarget {
+    File,
+    /// Gives a browser its cookie, for a code that works once or for the token.
+    Login,
 }
 
 /// What is relayed to the upstream.
@@ -160,6 +172,18 @@ const fn operations(
     }
 }
 
+const fn page(method: Method, access: Access, pattern: &'static str, target: PageTarget) -> Route {
+    Route {
+        method,
+        pattern,
+        surface: Surface::Page,
+        access,
+        body: BodyLimit::Own,
+        target: Target::Page(target),
+        summary: "The web page.",
+    }
+}
+
 const fn hello(pattern: &'static str) -> Route {
     Route {
         method: Method::HEAD,
@@ -209,6 +233,9 @@ pub(crate) static ROUTES: &[Route] = &[
     relay(Method::DELETE, OTHER, RelayTarget::Other, OTHER_SUMMARY),
     hello("/"),
     hello("/api/hello"),
+    page(Method::GET, Access::Open, "/", PageTarget::File),
+    page(Method::GET, Access::Open, "/ui/{*file}", PageTarget::File),
+    page(Method::POST, Access::Credential, "/login", PageTarget::Login),
     operations(
         Access::Open,
         "/livez",

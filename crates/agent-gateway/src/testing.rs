@@ -109,6 +109,7 @@ pub(crate) fn parts(folder: &TempDir, upstream: Url) -> GatewayParts {
         audit: agent_security::audit::AuditLog::off(),
         settings: settings(),
         credentials,
+        logins: crate::PageLogins::default(),
         upstream: Upstream {
             base_url: upstream.clone(),
             keys: KeyRing::of(&upstream, Secret::from("sk-ant-simulated")).unwrap(),

@@ -125,7 +125,7 @@ impl Refusal {
     pub(crate) fn answer(self, surface: Surface, id: &RequestId) -> Answer {
         let (content_type, body) = match surface {
             Surface::Gateway => ("application/json", self.envelope(id)),
-            Surface::Agent | Surface::Operations | Surface::Public => {
+            Surface::Agent | Surface::Operations | Surface::Page | Surface::Public => {
                 ("application/problem+json", self.problem(id))
             }
         };

@@ -16,7 +16,9 @@ const DESCRIPTION: &str = "The HTTP interface of the Claude Desktop Agent daemon
 pub(super) fn document(version: &str) -> Value {
     let mut schemas = Schemas::new();
     let mut paths = Map::new();
-    for route in ROUTES {
+    // The page and its path are for browsers, and no part of the API.
+    let is_api = |route: &&Route| route.surface != Surface::Page && route.pattern != "/";
+    for route in ROUTES.iter().filter(is_api) {
         let operation = described(route, &mut schemas);
         let path = paths.entry(path(route.pattern)).or_insert_with(|| json!({}));
         path[route.method.as_str().to_ascii_lowercase()] = written(route, operation);
@@ -53,6 +55,7 @@ fn described(route: &Route, schemas: &mut Schemas) -> Operation {
         Target::Api(target) => agent::describe(target, schemas),
         Target::Operations(target) => operations::describe(target, schemas),
         Target::Relay(target) => gateway::describe(target),
+        Target::Page(_) => Operation::new("A part of the web page."),
         Target::Hello => Operation::new(
             "Answers without looking at a credential, for clients that ask whether a server is there.",
         )
@@ -168,7 +171,7 @@ fn tag(surface: Surface) -> &'static str {
     match surface {
         Surface::Gateway => "gateway",
         Surface::Agent => "agent",
-        Surface::Operations | Surface::Public => "operations",
+        Surface::Operations | Surface::Page | Surface::Public => "operations",
     }
 }
 
@@ -183,6 +186,7 @@ fn operation_id(route: &Route) -> String {
         Target::Relay(target) => format!("{target:?}"),
         Target::Api(target) => format!("{target:?}"),
         Target::Operations(target) => format!("{target:?}"),
+        Target::Page(target) => format!("{target:?}"),
         Target::Hello => "Hello".to_owned(),
     };
     let is_alone = ROUTES.iter().filter(|other| other.target == route.target).count() == 1;

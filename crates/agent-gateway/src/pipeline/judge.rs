@@ -39,7 +39,11 @@ impl Judge {
         let settings = &parts.settings;
         Judge {
             origins: OriginRules::new(&settings.allowed_hosts, &settings.allowed_origins),
-            door: Doorkeeper::new(parts.credentials.clone(), parts.audit.clone()),
+            door: Doorkeeper::new(
+                parts.credentials.clone(),
+                parts.logins.clone(),
+                parts.audit.clone(),
+            ),
             rates: RateLimits::new(settings.limits.requests_per_minute, parts.shared.as_ref()),
             places: Places::new(settings.limits.max_concurrent_requests),
             admission: parts.admission.clone(),
@@ -74,7 +78,9 @@ impl Judge {
             return Ok(None);
         }
         let route = wanted(found)?;
-        let credential = self.door.identify(route, &head.headers, caller, started)?;
+        let credential = self
+            .door
+            .identify(route, &head.method, &head.headers, caller, started)?;
         if matches!(route.surface, Surface::Gateway | Surface::Agent) {
             frame.standing = self
                 .rates

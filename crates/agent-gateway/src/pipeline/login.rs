@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use agent_security::audit::{AuditEvent, AuditLog};
 use agent_security::rate_limit::{Gcra, KeyedGcra};
 use agent_security::token::Credentials;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use http::Method;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, ORIGIN};
 
 use super::{Caller, ClientAddress};
 use crate::answer::Refusal;
-use crate::routes::{Access, Route};
+use crate::page::{self, PageLogins};
+use crate::routes::{Access, PageTarget, Route, Surface, Target};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -26,15 +28,17 @@ const MAX_ADDRESSES: usize = 4096;
 
 pub(super) struct Doorkeeper {
     credentials: Credentials,
+    logins: PageLogins,
     failures: KeyedGcra<ClientAddress>,
     audit: AuditLog,
     began: Instant,
 }
 
 impl Doorkeeper {
-    pub(super) fn new(credentials: Credentials, audit: AuditLog) -> Self {
+    pub(super) fn new(credentials: Credentials, logins: PageLogins, audit: AuditLog) -> Self {
         Doorkeeper {
             credentials,
+            logins,
             failures: KeyedGcra::new(Gcra::new(FAILURE_INTERVAL, FAILURES_AT_ONCE), MAX_ADDRESSES),
             audit,
             began: Instant::now(),
@@ -50,6 +54,7 @@ impl Doorkeeper {
     pub(super) fn identify(
         &self,
         route: &Route,
+        method: &Method,
         headers: &HeaderMap,
         caller: &Caller,
         now: Instant,
@@ -58,6 +63,9 @@ impl Doorkeeper {
             return Ok(None);
         }
         let Some(token) = presented(headers) else {
+            if let Some(owner) = self.by_cookie(route, method, headers, now) {
+                return Ok(Some(owner));
+            }
             return match route.access {
                 Access::Open => Ok(None),
                 Access::Credential => Err(Refusal::unauthenticated(
@@ -69,6 +77,11 @@ impl Doorkeeper {
         // machine could otherwise lock everybody out.
         if let Some(known) = self.credentials.find(token) {
             return Ok(Some(Arc::clone(known.id())));
+        }
+        if route.target == Target::Page(PageTarget::Login)
+            && let Some(owner) = self.logins.redeem(token, now)
+        {
+            return Ok(Some(owner));
         }
         let (address, now) = (aggregate(caller.address), now.duration_since(self.began));
         let decision = self.failures.check(&address, now);
@@ -85,6 +98,23 @@ impl Doorkeeper {
             tracing::error!(%error, "a wrong credential was not recorded");
         }
         Err(Refusal::unauthenticated("the credential is not known here"))
+    }
+
+    /// The page's cookie opens what the page uses, not the Messages API; and what it changes has to come from a page, whose
+    /// origin was judged before. A cookie that is not known is none: another daemon of this host may have given it.
+    fn by_cookie(
+        &self,
+        route: &Route,
+        method: &Method,
+        headers: &HeaderMap,
+        now: Instant,
+    ) -> Option<Arc<str>> {
+        let is_of_page = matches!(route.surface, Surface::Agent | Surface::Operations);
+        let is_harmless = method.is_safe() || headers.contains_key(ORIGIN);
+        if !is_of_page || !is_harmless {
+            return None;
+        }
+        page::cookies(headers).find_map(|cookie| self.logins.browser(cookie, now))
     }
 }
 
@@ -127,7 +157,7 @@ mod tests {
         let mut credentials = Credentials::none();
         let token = Token::parse(Secret::from(RIGHT)).unwrap();
         credentials.add("local", &token).unwrap();
-        Doorkeeper::new(credentials, AuditLog::off())
+        Doorkeeper::new(credentials, PageLogins::default(), AuditLog::off())
     }
 
     fn caller(address: &str) -> Caller {
@@ -151,7 +181,7 @@ mod tests {
         caller: &Caller,
         lines: &[(&'static str, &str)],
     ) -> Result<Option<Arc<str>>, StatusCode> {
-        door.identify(&ROUTES[0], &headers(lines), caller, Instant::now())
+        door.identify(&ROUTES[0], &Method::POST, &headers(lines), caller, Instant::now())
             .map_err(|refusal| refusal.status())
     }
 
@@ -203,8 +233,54 @@ mod tests {
         );
         assert_eq!(ask(&door, &elsewhere, &wrong), Err(StatusCode::UNAUTHORIZED));
         let later = Instant::now() + FAILURE_INTERVAL * 2;
-        let refused = door.identify(&ROUTES[0], &headers(&wrong), &local, later);
+        let refused = door.identify(&ROUTES[0], &Method::POST, &headers(&wrong), &local, later);
         assert_eq!(refused.unwrap_err().status(), StatusCode::UNAUTHORIZED);
+    }
+
+    #[test]
+    fn a_code_opens_the_login_once_and_a_cookie_the_pages_routes_only() {
+        let door = doorkeeper();
+        let caller = caller("127.0.0.1");
+        let find = |pattern: &str, method: &Method| {
+            let fits = |route: &&Route| route.pattern == pattern && route.method == *method;
+            ROUTES.iter().find(fits).unwrap()
+        };
+        let ask = |pattern: &str, method: Method, lines: &[(&'static str, &str)]| {
+            let route = find(pattern, &method);
+            door.identify(route, &method, &headers(lines), &caller, Instant::now())
+                .map_err(|refusal| refusal.status().as_u16())
+        };
+        let code = door.logins.code("owner").unwrap();
+        let code = format!("Bearer {}", code.expose());
+        let shown = [("authorization", code.as_str())];
+        assert_eq!(
+            ask("/api/v1/sessions", Method::GET, &shown),
+            Err(401),
+            "only the login takes it"
+        );
+        assert!(ask("/login", Method::POST, &shown).is_ok());
+        assert_eq!(ask("/login", Method::POST, &shown), Err(401), "once");
+
+        let secret = door.logins.enter("owner").unwrap();
+        let cookie = format!(
+            "a=b; claude-agent-page-1=other; claude-agent-page-2={}",
+            secret.expose()
+        );
+        let browser = [("cookie", cookie.as_str())];
+        let page = [("cookie", cookie.as_str()), ("origin", "http://127.0.0.1:2")];
+        assert!(ask("/api/v1/sessions", Method::GET, &browser).is_ok());
+        assert_eq!(
+            ask("/api/v1/sessions", Method::POST, &browser),
+            Err(401),
+            "no page asks"
+        );
+        assert!(ask("/api/v1/sessions", Method::POST, &page).is_ok());
+        assert_eq!(
+            ask("/v1/messages", Method::POST, &page),
+            Err(401),
+            "it spends no money by itself"
+        );
+        assert_eq!(ask("/login", Method::POST, &page), Err(401));
     }
 
     #[test]

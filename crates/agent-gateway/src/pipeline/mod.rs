@@ -41,6 +41,7 @@ pub(crate) use request_body::{BodyError, RequestBody, Whole};
 use crate::answer::{Answer, AnswerBody, Refusal, RequestId};
 use crate::api::AgentApi;
 use crate::operations::Operations;
+use crate::page::{self, PageLogins};
 use crate::parts::GatewayParts;
 use crate::relay::{InvalidUpstream, Relay};
 use crate::routes::{Surface, Target, surface_of};
@@ -57,6 +58,8 @@ pub(crate) struct Pipeline {
     relay: Relay,
     api: AgentApi,
     operations: Operations,
+    logins: PageLogins,
+    encrypted: bool,
 }
 
 /// What the answer has to say besides what the handler says.
@@ -79,6 +82,8 @@ impl Pipeline {
             relay: Relay::new(&parts)?,
             api: AgentApi::new(&parts),
             operations: Operations::new(&parts),
+            logins: parts.logins.clone(),
+            encrypted: parts.settings.tls.is_some(),
         })
     }
 
@@ -143,6 +148,7 @@ impl Pipeline {
             Target::Relay(target) => self.relay.answer(target, context, request).await,
             Target::Api(target) => self.api.answer(target, context, request).await,
             Target::Operations(target) => self.operations.answer(target, context, request).await,
+            Target::Page(target) => page::answer(target, &context, &self.logins, self.encrypted, &request),
             Target::Hello => Ok(Answer::new(AnswerBody::empty())),
         }
     }

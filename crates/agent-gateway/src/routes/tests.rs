@@ -61,7 +61,8 @@ fn a_wrong_method_tells_the_right_ones() {
         find(&Method::DELETE, "/v1/models/x"),
         Found::WrongMethod(_)
     ));
-    assert!(matches!(find(&Method::GET, "/"), Found::WrongMethod(_)));
+    assert!(matches!(find(&Method::POST, "/"), Found::WrongMethod(_)));
+    assert_eq!(target(Method::GET, "/"), Some(Target::Page(PageTarget::File)));
 }
 
 #[test]
@@ -70,6 +71,7 @@ fn every_row_is_reached_by_its_own_pattern() {
         let path = route
             .pattern
             .replace("{*rest}", "some/thing")
+            .replace("{*file}", "app.js")
             .replace(['{', '}'], "");
         match find(&route.method, &path) {
             Found::Route(found, _) => assert_eq!(found, index, "{} {}", route.method, route.pattern),

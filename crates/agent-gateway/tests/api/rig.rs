@@ -147,6 +147,7 @@ impl Setup {
             audit: agent_security::audit::AuditLog::off(),
             settings: self.settings(),
             credentials,
+            logins: agent_gateway::PageLogins::default(),
             upstream: Upstream {
                 base_url: simulator.base_url().parse().unwrap(),
                 keys: keys(&simulator),

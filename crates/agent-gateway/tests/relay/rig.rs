@@ -100,6 +100,7 @@ impl Rig {
             audit: agent_security::audit::AuditLog::off(),
             settings: settings(&choice),
             credentials,
+            logins: agent_gateway::PageLogins::default(),
             upstream: Upstream {
                 base_url: base_url.clone(),
                 keys: KeyRing::of(&base_url, KEY.into()).unwrap(),

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent_config::environment::Environment;
-use agent_config::{Loaded, ProductionConfig, SignatureAlgorithm, SigningKey};
+use agent_config::{Loaded, ProductionConfig, Secret, SignatureAlgorithm, SigningKey};
 use agent_gateway::{
-    BindError, ConfigurationView, Gateway, GatewayLimits, GatewayParts, GatewaySettings, Sharing, TlsFiles,
-    Upstream, UpstreamTimeouts,
+    BindError, ConfigurationView, Gateway, GatewayLimits, GatewayParts, GatewaySettings, PageLogins, Sharing,
+    TlsFiles, Upstream, UpstreamTimeouts,
 };
 use agent_operations::health::HealthMonitor;
 use agent_performance::lifecycle::Lifecycle;
@@ -70,6 +70,8 @@ pub struct Doors {
     pub token_file: PathBuf,
     /// The token was made just now.
     pub is_token_new: bool,
+    /// Lets one browser in, once, within ten minutes; none where the system gives no random bytes.
+    pub login_code: Option<Secret>,
 }
 
 /// The agent behind its gateway. It listens, but nothing is answered before [`Daemon::serve`].
@@ -108,7 +110,9 @@ impl Daemon {
         })?;
         let front = Lifecycle::new();
         let health = health::monitor(loaded, &core, keys.ring(), &front).await?;
-        let gateway = Gateway::bind(parts(loaded, &core, keys, &front, &kept, logs, health.clone())?).await?;
+        let parts = parts(loaded, &core, keys, &front, &kept, logs, health.clone())?;
+        let login_code = parts.logins.code(OWNER);
+        let gateway = Gateway::bind(parts).await?;
         let addresses = gateway.addresses();
         if kept.created {
             record(&core.audit, made_token(&token_file))?;
@@ -123,6 +127,7 @@ impl Daemon {
             unix_socket: addresses.unix.clone(),
             token_file,
             is_token_new: kept.created,
+            login_code,
         };
         core.start();
         keys.keep(&front);
@@ -231,6 +236,7 @@ fn parts(
     Ok(GatewayParts {
         settings: settings(config)?,
         credentials,
+        logins: PageLogins::default(),
         upstream: Upstream {
             base_url: config.api.base_url.clone(),
             keys: keys.ring().clone(),

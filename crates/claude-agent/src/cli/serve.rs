@@ -1,5 +1,6 @@
 //! `serve`: the daemon, until it is told to stop.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 
 use agent_config::environment::Environment;
@@ -69,6 +70,22 @@ fn announce(doors: &Doors, loaded: &Loaded, keys: &Keys, quiet: bool) -> Result<
         Some(_) => "",
         None => ", without a key",
     };
+    // A link for one browser, once. Where the output is kept, it would lie about until it is too old.
+    if let Some(code) = doors
+        .login_code
+        .as_ref()
+        .filter(|_| std::io::stderr().is_terminal())
+    {
+        output::note(&format!(
+            "  {dim}page{reset}      {bold}{url}/#login={}{reset}",
+            code.expose()
+        ));
+        output::note(&format!(
+            "            {dim}works once, for ten minutes; later the page asks for the token{reset}"
+        ));
+    } else {
+        row("page", &format!("{url}/ (it asks for the token)"));
+    }
     row("forwards", &format!("/v1/* to {}{key}", config.api.base_url));
     row("off", &off(config).join(", "));
     output::note(&format!(

@@ -62,7 +62,7 @@ fn assert_refusal(answer: &wire::Answer, surface: Surface, status: u16, of_what:
                 shown()
             );
         }
-        Surface::Agent | Surface::Operations | Surface::Public => {
+        Surface::Agent | Surface::Operations | Surface::Page | Surface::Public => {
             assert_eq!(
                 answer.header("content-type"),
                 Some("application/problem+json"),

@@ -5,6 +5,7 @@ mod ends;
 mod health;
 mod keys;
 mod observed;
+mod page;
 mod replicas;
 mod signing;
 mod start;
