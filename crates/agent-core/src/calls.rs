@@ -214,9 +214,11 @@ impl CallRunner<'_> {
                     POLICY,
                     warning.unwrap_or_default(),
                 )
+                .await
             }
             Verdict::Deny { reason } => {
-                self.decided(call, prepared, Decision::Denied, POLICY, reason.clone())?;
+                self.decided(call, prepared, Decision::Denied, POLICY, reason.clone())
+                    .await?;
                 Err(denied(prepared, &reason))
             }
             Verdict::Ask { reason } => self.ask(call, prepared, reason).await,
@@ -226,7 +228,8 @@ impl CallRunner<'_> {
     async fn ask(&self, call: &ToolUseBlock, prepared: &dyn Prepared, reason: String) -> Result<(), End> {
         let Some(open) = self.control.approvals.open() else {
             let reason = "too many calls wait for approval at once";
-            self.decided(call, prepared, Decision::Denied, POLICY, reason.to_owned())?;
+            self.decided(call, prepared, Decision::Denied, POLICY, reason.to_owned())
+                .await?;
             return Err(denied(prepared, reason));
         };
         let approval_id = open.id;
@@ -256,7 +259,8 @@ impl CallRunner<'_> {
             ApprovalAnswer::Deny { .. } => Decision::Denied,
             ApprovalAnswer::AllowOnce | ApprovalAnswer::AllowForSession => Decision::Allowed,
         };
-        self.decided(call, prepared, decision, name_of(by), reason.clone())?;
+        self.decided(call, prepared, decision, name_of(by), reason.clone())
+            .await?;
         match (answer, by) {
             (ApprovalAnswer::AllowForSession, ResolvedBy::User) => {
                 self.grant(call, prepared, distrustful).await;
@@ -353,7 +357,7 @@ impl CallRunner<'_> {
             Some(ToolFailure::Cancelled) => ToolOutcome::Cancelled,
             Some(ToolFailure::Told | ToolFailure::Panicked) => ToolOutcome::Failed,
         };
-        self.executed(call, action, outcome, took);
+        self.executed(call, action, outcome, took).await;
         while let Ok(piece) = pieces.try_recv() {
             self.show(&call.id, &piece);
         }

@@ -23,7 +23,7 @@ pub(super) fn name_of(by: ResolvedBy) -> &'static str {
 
 impl CallRunner<'_> {
     /// Records the decision. What has to be recorded and can't be is not done.
-    pub(super) fn decided(
+    pub(super) async fn decided(
         &self,
         call: &ToolUseBlock,
         prepared: &dyn Prepared,
@@ -31,7 +31,7 @@ impl CallRunner<'_> {
         by: &str,
         reason: String,
     ) -> Result<(), End> {
-        let recorded = self.audit.record(AuditEvent::PermissionDecided {
+        let recorded = self.audit.record_async(AuditEvent::PermissionDecided {
             session: self.session.to_string(),
             tool: call.name.clone(),
             action: prepared.summary(),
@@ -39,18 +39,26 @@ impl CallRunner<'_> {
             by: by.to_owned(),
             reason,
         });
-        recorded.map_err(|error| denied(prepared, &error.to_string()))
+        recorded
+            .await
+            .map_err(|error| denied(prepared, &error.to_string()))
     }
 
-    pub(super) fn executed(&self, call: &ToolUseBlock, action: String, outcome: ToolOutcome, took: Duration) {
-        let recorded = self.audit.record(AuditEvent::ToolExecuted {
+    pub(super) async fn executed(
+        &self,
+        call: &ToolUseBlock,
+        action: String,
+        outcome: ToolOutcome,
+        took: Duration,
+    ) {
+        let recorded = self.audit.record_async(AuditEvent::ToolExecuted {
             session: self.session.to_string(),
             tool: call.name.clone(),
             action,
             outcome,
             duration_ms: millis(took),
         });
-        if let Err(error) = recorded {
+        if let Err(error) = recorded.await {
             // It is done. The next call is not: its decision can't be recorded either.
             tracing::error!(%error, tool = %call.name, "the end of a tool call was not recorded");
         }

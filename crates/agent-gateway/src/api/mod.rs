@@ -16,8 +16,7 @@ use agent_core::session::{SessionId, SessionStore};
 use agent_core::{Agent, RunLimits};
 use agent_performance::cleanup::Admission;
 use agent_performance::lifecycle::Lifecycle;
-use agent_security::audit::{AuditEvent, AuditLog};
-use http::{Request, StatusCode};
+use http::Request;
 use tokio::sync::Semaphore;
 
 pub(crate) use export::PARAMETERS as EXPORT_PARAMETERS;
@@ -44,7 +43,6 @@ pub(crate) struct AgentApi {
     turns: Turns,
     admission: Admission,
     lifecycle: Lifecycle,
-    audit: AuditLog,
     exports: Arc<Semaphore>,
     pages: Arc<Semaphore>,
     version: &'static str,
@@ -60,7 +58,6 @@ impl AgentApi {
             limits: parts.run_limits.clone(),
             admission: parts.admission.clone(),
             lifecycle: parts.lifecycle.clone(),
-            audit: parts.audit.clone(),
             exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
             pages: Arc::new(Semaphore::new(MAX_PAGES)),
             version: parts.version,
@@ -79,7 +76,6 @@ impl AgentApi {
         context: Context,
         request: Request<RequestBody>,
     ) -> Result<Answer, Refusal> {
-        self.record(&context, &request)?;
         match target {
             ApiTarget::ListSessions => self.list_sessions(&request).await,
             ApiTarget::CreateSession => self.create_session(request).await,
@@ -101,27 +97,6 @@ impl AgentApi {
             ApiTarget::ResolveApproval => self.resolve_approval(&context, request).await,
             ApiTarget::OpenApi => Ok(openapi::answer(self.version)),
         }
-    }
-}
-
-impl AgentApi {
-    /// Records what changes something, before it is tried.
-    fn record(&self, context: &Context, request: &Request<RequestBody>) -> Result<(), Refusal> {
-        if request.method().is_safe() || !self.audit.is_on() {
-            return Ok(());
-        }
-        let recorded = self.audit.record(AuditEvent::Administered {
-            act: format!("{} {}", request.method(), context.route.pattern),
-            subject: request.uri().path().to_owned(),
-            by: context.tenant().to_owned(),
-        });
-        recorded.map_err(|error| {
-            tracing::error!(%error, "a request was refused, because it could not be recorded");
-            Refusal::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "not done: the audit log can't be written; the daemon's log says why",
-            )
-        })
     }
 }
 

@@ -1,8 +1,12 @@
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::answer::RequestId;
 use crate::routes::{self, Route};
+
+/// Who shows no credential where none is needed.
+pub(super) const ANONYMOUS: &str = "anonymous";
 
 /// What the pipeline knows of a request when a handler gets it.
 #[derive(Clone, Debug)]
@@ -26,7 +30,7 @@ impl Context {
 
     /// Who pays for a request: rate limits and cached answers are kept apart by it.
     pub(crate) fn tenant(&self) -> &str {
-        self.credential.as_deref().unwrap_or("anonymous")
+        self.credential.as_deref().unwrap_or(ANONYMOUS)
     }
 }
 
@@ -37,6 +41,15 @@ pub(crate) enum ClientAddress {
     Ip(IpAddr),
     /// Over the Unix socket, which only the own user can open.
     Local,
+}
+
+impl fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Local => f.write_str("unix socket"),
+        }
+    }
 }
 
 /// Percent-decodes one segment of a path.

@@ -9,6 +9,7 @@ use http::{Method, Request};
 use hyper::body::Incoming;
 
 use super::access::Access;
+use super::context::ANONYMOUS;
 use super::login::Doorkeeper;
 use super::origin::OriginRules;
 use super::places::{Place, Places};
@@ -51,7 +52,7 @@ impl Judge {
             signatures: settings
                 .signing
                 .clone()
-                .map(|keys| SignatureRules::new(keys, parts.shared.as_ref())),
+                .map(|keys| SignatureRules::new(keys, parts.shared.as_ref(), parts.audit.clone())),
             limits: settings.limits.clone(),
         }
     }
@@ -80,7 +81,8 @@ impl Judge {
         let route = wanted(found)?;
         let credential = self
             .door
-            .identify(route, &head.method, &head.headers, caller, started)?;
+            .identify(route, &head.method, &head.headers, caller, started)
+            .await?;
         if matches!(route.surface, Surface::Gateway | Surface::Agent) {
             frame.standing = self
                 .rates
@@ -107,7 +109,8 @@ impl Judge {
         if let Some(rules) = &self.signatures
             && matches!(route.surface, Surface::Gateway | Surface::Agent)
         {
-            let whole = rules.check(caller.arrival, &head, body, route.surface).await?;
+            let by = credential.as_deref().unwrap_or(ANONYMOUS);
+            let whole = rules.check(caller, by, route, &head, body).await?;
             body = RequestBody::in_memory(whole, self.intake());
             body.set_limit(limit);
         }

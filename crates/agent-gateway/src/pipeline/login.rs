@@ -51,7 +51,7 @@ impl Doorkeeper {
     }
 
     /// Whose credential the request shows; none where it needs none and shows none.
-    pub(super) fn identify(
+    pub(super) async fn identify(
         &self,
         route: &Route,
         method: &Method,
@@ -75,12 +75,16 @@ impl Doorkeeper {
         };
         // A right one passes whatever others at its address have shown: nobody guesses 256 random bits, and a process on the same
         // machine could otherwise lock everybody out.
+        let is_login = route.target == Target::Page(PageTarget::Login);
         if let Some(known) = self.credentials.find(token) {
-            return Ok(Some(Arc::clone(known.id())));
+            let owner = Arc::clone(known.id());
+            if is_login {
+                self.let_in(&owner, caller).await?;
+            }
+            return Ok(Some(owner));
         }
-        if route.target == Target::Page(PageTarget::Login)
-            && let Some(owner) = self.logins.redeem(token, now)
-        {
+        if is_login && let Some(owner) = self.logins.redeem(token, now) {
+            self.let_in(&owner, caller).await?;
             return Ok(Some(owner));
         }
         let (address, now) = (aggregate(caller.address), now.duration_since(self.began));
@@ -93,11 +97,21 @@ impl Doorkeeper {
         }
         tracing::warn!(client = ?caller.address, remaining = decision.remaining, "a wrong credential was shown");
         // Guesses past the limit are not recorded one by one: they could fill the log.
-        let client = format!("{:?}", caller.address);
-        if let Err(error) = self.audit.record(AuditEvent::LoginFailed { client }) {
+        let client = caller.address.to_string();
+        if let Err(error) = self.audit.record_async(AuditEvent::LoginFailed { client }).await {
             tracing::error!(%error, "a wrong credential was not recorded");
         }
         Err(Refusal::unauthenticated("the credential is not known here"))
+    }
+
+    /// Records that a browser gets a cookie.
+    async fn let_in(&self, owner: &str, caller: &Caller) -> Result<(), Refusal> {
+        let event = AuditEvent::LoggedIn {
+            client: caller.address.to_string(),
+            by: owner.to_owned(),
+        };
+        let recorded = self.audit.record_async(event).await;
+        recorded.map_err(|error| super::unrecorded(&error))
     }
 
     /// The page's cookie opens what the page uses, not the Messages API; and what it changes has to come from a page, whose
@@ -176,90 +190,101 @@ mod tests {
             .collect()
     }
 
-    fn ask(
+    async fn ask(
         door: &Doorkeeper,
         caller: &Caller,
         lines: &[(&'static str, &str)],
     ) -> Result<Option<Arc<str>>, StatusCode> {
         door.identify(&ROUTES[0], &Method::POST, &headers(lines), caller, Instant::now())
+            .await
             .map_err(|refusal| refusal.status())
     }
 
-    #[test]
-    fn either_header_does_and_the_key_wins() {
+    #[tokio::test]
+    async fn either_header_does_and_the_key_wins() {
         let door = doorkeeper();
         let caller = caller("127.0.0.1");
         let bearer = format!("Bearer {RIGHT}");
         let odd = format!("bEaReR   {RIGHT} ");
-        let check = |lines: &[(&'static str, &str)], expected: Result<Option<&str>, u16>| {
-            let found = ask(&door, &caller, lines);
+        let check = async |lines: &[(&'static str, &str)], expected: Result<Option<&str>, u16>| {
+            let found = ask(&door, &caller, lines).await;
             let found = found.as_ref().map(Option::as_deref).map_err(StatusCode::as_u16);
             assert_eq!(found, expected, "{lines:?}");
         };
-        check(&[("x-api-key", RIGHT)], Ok(Some("local")));
-        check(&[("authorization", &bearer)], Ok(Some("local")));
-        check(&[("authorization", &odd)], Ok(Some("local")));
+        check(&[("x-api-key", RIGHT)], Ok(Some("local"))).await;
+        check(&[("authorization", &bearer)], Ok(Some("local"))).await;
+        check(&[("authorization", &odd)], Ok(Some("local"))).await;
         check(
             &[("x-api-key", RIGHT), ("authorization", "Bearer nonsense")],
             Ok(Some("local")),
-        );
-        check(&[("x-api-key", "nonsense"), ("authorization", &bearer)], Err(401));
-        check(&[], Err(401));
-        check(&[("authorization", "Basic YTpi")], Err(401));
-        check(&[("authorization", "Bearer")], Err(401));
-        check(&[("x-api-key", "")], Err(401));
-        check(&[("cookie", RIGHT)], Err(401));
+        )
+        .await;
+        check(&[("x-api-key", "nonsense"), ("authorization", &bearer)], Err(401)).await;
+        check(&[], Err(401)).await;
+        check(&[("authorization", "Basic YTpi")], Err(401)).await;
+        check(&[("authorization", "Bearer")], Err(401)).await;
+        check(&[("x-api-key", "")], Err(401)).await;
+        check(&[("cookie", RIGHT)], Err(401)).await;
     }
 
-    #[test]
-    fn guessing_ends_on_loopback_too_and_hurts_nobody_who_has_the_right_one() {
+    #[tokio::test]
+    async fn guessing_ends_on_loopback_too_and_hurts_nobody_who_has_the_right_one() {
         let door = doorkeeper();
         let (local, elsewhere) = (caller("127.0.0.1"), caller("10.0.0.1"));
         let (right, wrong) = ([("x-api-key", RIGHT)], [("x-api-key", "guess")]);
         for _ in 0..FAILURES_AT_ONCE.get() {
-            assert_eq!(ask(&door, &local, &wrong), Err(StatusCode::UNAUTHORIZED));
+            assert_eq!(ask(&door, &local, &wrong).await, Err(StatusCode::UNAUTHORIZED));
         }
         for _ in 0..2 {
-            assert_eq!(ask(&door, &local, &wrong), Err(StatusCode::TOO_MANY_REQUESTS));
+            assert_eq!(
+                ask(&door, &local, &wrong).await,
+                Err(StatusCode::TOO_MANY_REQUESTS)
+            );
             assert!(
-                ask(&door, &local, &right).is_ok(),
+                ask(&door, &local, &right).await.is_ok(),
                 "whoever guesses at this address locks nobody out"
             );
         }
         assert_eq!(
-            ask(&door, &local, &[]),
+            ask(&door, &local, &[]).await,
             Err(StatusCode::UNAUTHORIZED),
             "none is no guess"
         );
-        assert_eq!(ask(&door, &elsewhere, &wrong), Err(StatusCode::UNAUTHORIZED));
+        assert_eq!(
+            ask(&door, &elsewhere, &wrong).await,
+            Err(StatusCode::UNAUTHORIZED)
+        );
         let later = Instant::now() + FAILURE_INTERVAL * 2;
-        let refused = door.identify(&ROUTES[0], &Method::POST, &headers(&wrong), &local, later);
+        let refused = door
+            .identify(&ROUTES[0], &Method::POST, &headers(&wrong), &local, later)
+            .await;
         assert_eq!(refused.unwrap_err().status(), StatusCode::UNAUTHORIZED);
     }
 
-    #[test]
-    fn a_code_opens_the_login_once_and_a_cookie_the_pages_routes_only() {
+    #[tokio::test]
+    async fn a_code_opens_the_login_once_and_a_cookie_the_pages_routes_only() {
         let door = doorkeeper();
         let caller = caller("127.0.0.1");
         let find = |pattern: &str, method: &Method| {
             let fits = |route: &&Route| route.pattern == pattern && route.method == *method;
             ROUTES.iter().find(fits).unwrap()
         };
-        let ask = |pattern: &str, method: Method, lines: &[(&'static str, &str)]| {
+        let ask = async |pattern: &str, method: Method, lines: &[(&'static str, &str)]| {
             let route = find(pattern, &method);
             door.identify(route, &method, &headers(lines), &caller, Instant::now())
+                .await
                 .map_err(|refusal| refusal.status().as_u16())
         };
         let code = door.logins.code("owner").unwrap();
         let code = format!("Bearer {}", code.expose());
         let shown = [("authorization", code.as_str())];
         assert_eq!(
-            ask("/api/v1/sessions", Method::GET, &shown),
+            ask("/api/v1/sessions", Method::GET, &shown).await,
             Err(401),
             "only the login takes it"
         );
-        assert!(ask("/login", Method::POST, &shown).is_ok());
-        assert_eq!(ask("/login", Method::POST, &shown), Err(401), "once");
+        assert!(ask("/login", Method::POST, &shown).await.is_ok());
+        assert_eq!(ask("/login", Method::POST, &shown).await, Err(401), "once");
 
         let secret = door.logins.enter("owner").unwrap();
         let cookie = format!(
@@ -268,19 +293,19 @@ mod tests {
         );
         let browser = [("cookie", cookie.as_str())];
         let page = [("cookie", cookie.as_str()), ("origin", "http://127.0.0.1:2")];
-        assert!(ask("/api/v1/sessions", Method::GET, &browser).is_ok());
+        assert!(ask("/api/v1/sessions", Method::GET, &browser).await.is_ok());
         assert_eq!(
-            ask("/api/v1/sessions", Method::POST, &browser),
+            ask("/api/v1/sessions", Method::POST, &browser).await,
             Err(401),
             "no page asks"
         );
-        assert!(ask("/api/v1/sessions", Method::POST, &page).is_ok());
+        assert!(ask("/api/v1/sessions", Method::POST, &page).await.is_ok());
         assert_eq!(
-            ask("/v1/messages", Method::POST, &page),
+            ask("/v1/messages", Method::POST, &page).await,
             Err(401),
             "it spends no money by itself"
         );
-        assert_eq!(ask("/login", Method::POST, &page), Err(401));
+        assert_eq!(ask("/login", Method::POST, &page).await, Err(401));
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod signed;
 use std::sync::Arc;
 use std::time::Instant;
 
+use agent_security::audit::{AuditError, AuditEvent, AuditLog};
 use http::header::{CONNECTION, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -53,6 +54,7 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 /// Judges requests and has them answered.
 pub(crate) struct Pipeline {
     judge: Judge,
+    audit: AuditLog,
     metrics: Arc<AccessMetrics>,
     compression: bool,
     relay: Relay,
@@ -77,6 +79,7 @@ impl Pipeline {
         let parts = Arc::new(parts);
         Ok(Pipeline {
             judge: Judge::new(&parts),
+            audit: parts.audit.clone(),
             metrics: AccessMetrics::new(parts.metrics.clone()),
             compression: parts.settings.compression,
             relay: Relay::new(&parts)?,
@@ -144,6 +147,7 @@ impl Pipeline {
     }
 
     async fn handle(&self, context: Context, request: Request<RequestBody>) -> Result<Answer, Refusal> {
+        self.record(&context, &request).await?;
         match context.route.target {
             Target::Relay(target) => self.relay.answer(target, context, request).await,
             Target::Api(target) => self.api.answer(target, context, request).await,
@@ -151,6 +155,24 @@ impl Pipeline {
             Target::Page(target) => page::answer(target, &context, &self.logins, self.encrypted, &request),
             Target::Hello => Ok(Answer::new(AnswerBody::empty())),
         }
+    }
+
+    /// Records what changes something, before it is tried: every route of this daemon's own under a method that is not safe, so that a
+    /// new one is recorded by being there. What is relayed changes nothing here; a login was recorded when it was let in.
+    async fn record(&self, context: &Context, request: &Request<RequestBody>) -> Result<(), Refusal> {
+        let is_administrative = match context.route.target {
+            Target::Api(_) | Target::Operations(_) => !request.method().is_safe(),
+            Target::Relay(_) | Target::Page(_) | Target::Hello => false,
+        };
+        if !is_administrative || !self.audit.is_on() {
+            return Ok(());
+        }
+        let recorded = self.audit.record_async(AuditEvent::Administered {
+            act: format!("{} {}", request.method(), context.route.pattern),
+            subject: request.uri().path().to_owned(),
+            by: context.tenant().to_owned(),
+        });
+        recorded.await.map_err(|error| unrecorded(&error))
     }
 
     fn finish(&self, frame: &mut Frame, mut answer: Answer) -> Answer {
@@ -166,6 +188,15 @@ impl Pipeline {
         finish::protect(frame.surface, headers);
         answer
     }
+}
+
+/// The answer to what is not done, because it could not be recorded.
+fn unrecorded(error: &AuditError) -> Refusal {
+    tracing::error!(%error, "a request was refused, because it could not be recorded");
+    Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "not done: the audit log can't be written; the daemon's log says why",
+    )
 }
 
 /// The answer to a browser that asks whether a page may call. A page of our own needs no permission, a foreign one was refused.

@@ -5,7 +5,7 @@ use std::io::{Read, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::line::MAX_LINE;
 use super::segments::{self, HEAD, io};
@@ -26,6 +26,10 @@ pub(super) struct Appender {
     torn: Option<String>,
     /// What the file `head` named when the log turned out to be shorter, until that is recorded.
     lost: Option<String>,
+    /// The time of the oldest line that no checkpoint signs, as far as this process knows.
+    unsigned_since: Option<DateTime<Utc>>,
+    /// A line was written that has to be on the disk before anybody is told so.
+    unsynced: bool,
     max_segment: u64,
 }
 
@@ -67,6 +71,8 @@ impl Appender {
             tail: None,
             torn: None,
             lost: None,
+            unsigned_since: None,
+            unsynced: false,
             max_segment,
         };
         // A damaged log is told when the program starts, not when something has to be recorded.
@@ -74,18 +80,82 @@ impl Appender {
         Ok(appender)
     }
 
-    pub(super) fn append(&mut self, time: DateTime<Utc>, event: AuditEvent) -> Result<(), AuditError> {
+    /// Writes the events in their order, and stops at the first that fails. What has to be on the disk is, when this returns; one
+    /// wait for the disk serves all of them. Each event has an outcome.
+    pub(super) fn append(&mut self, events: Vec<(DateTime<Utc>, AuditEvent)>) -> Vec<Result<(), AuditError>> {
+        let synced: Vec<bool> = events.iter().map(|(_, event)| event.is_synced()).collect();
+        let mut written = 0;
+        let done = self.locked(|appender| {
+            let outcome: Result<(), AuditError> = events.into_iter().try_for_each(|(time, event)| {
+                appender.write_event(time, event)?;
+                written += 1;
+                Ok(())
+            });
+            // After a failure, too: for those before it.
+            let on_disk = appender.sync();
+            if outcome.is_err() || on_disk.is_err() {
+                // What there is of it is found out before the next line.
+                appender.tail = None;
+            }
+            Ok((outcome, on_disk))
+        });
+        let outcome = |(at, &synced): (usize, &bool)| match &done {
+            Err(error) => Err(error.again()),
+            Ok((Err(error), _)) if at >= written => Err(error.again()),
+            Ok((_, Err(error))) if synced => Err(error.again()),
+            Ok(_) => Ok(()),
+        };
+        synced.iter().enumerate().map(outcome).collect()
+    }
+
+    fn write_event(&mut self, time: DateTime<Utc>, event: AuditEvent) -> Result<(), AuditError> {
+        self.find_tail()?;
+        if let Some(expected) = self.lost.take() {
+            self.write(time, AuditEvent::LinesMissing { expected })?;
+        }
+        if let Some(kept_in) = self.torn.take() {
+            self.write(time, AuditEvent::TornLine { kept_in })?;
+        }
+        self.write(time, event)?;
+        self.close_segment(time)
+    }
+
+    /// Signs what has gone without a signature for `patience`, and puts it on the disk. Finds out whether the log can be written on the way.
+    pub(super) fn sign_if_due(&mut self, now: DateTime<Utc>, patience: TimeDelta) -> Result<(), AuditError> {
         self.locked(|appender| {
             appender.find_tail()?;
-            if let Some(expected) = appender.lost.take() {
-                appender.write(time, AuditEvent::LinesMissing { expected })?;
+            if appender
+                .unsigned_since
+                .is_some_and(|since| now - since >= patience)
+            {
+                appender.write_checkpoint(now)?;
+                appender.unsynced = true;
             }
-            if let Some(kept_in) = appender.torn.take() {
-                appender.write(time, AuditEvent::TornLine { kept_in })?;
-            }
-            appender.write(time, event)?;
-            appender.close_segment(time)
+            appender.sync()
         })
+    }
+
+    /// The time of the oldest line that no checkpoint signs; none when all are signed.
+    pub(super) fn unsigned_since(&self) -> Option<DateTime<Utc>> {
+        self.unsigned_since
+    }
+
+    fn sync(&mut self) -> Result<(), AuditError> {
+        if !std::mem::take(&mut self.unsynced) {
+            return Ok(());
+        }
+        match &self.tail {
+            Some(tail) => tail
+                .file
+                .sync_data()
+                .map_err(|source| io("write to the disk", &tail.path, source)),
+            // The file that held it is not known any more, so nobody knows what of it is safe.
+            None => Err(io(
+                "write to the disk",
+                &self.folder,
+                std::io::ErrorKind::NotFound.into(),
+            )),
+        }
     }
 
     fn locked<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, AuditError>) -> Result<T, AuditError> {
@@ -167,6 +237,10 @@ impl Appender {
                 if last.event == (AuditEvent::SegmentEnded {}) {
                     // Who ended it did not come to make the next.
                     return self.begin_segment(head);
+                }
+                match last.event {
+                    AuditEvent::Checkpoint { .. } => self.unsigned_since = None,
+                    _ => drop(self.unsigned_since.get_or_insert(last.time)),
                 }
                 head
             }
@@ -263,7 +337,7 @@ impl Appender {
                 std::io::ErrorKind::NotFound.into(),
             ));
         };
-        let synced = event.is_synced();
+        let (synced, signs) = (event.is_synced(), matches!(event, AuditEvent::Checkpoint { .. }));
         let record = Record {
             seq: tail.head.seq + 1,
             time,
@@ -274,8 +348,10 @@ impl Appender {
         let (line, head) = record.seal().map_err(|error| failed(error.into()))?;
         // In one call, so that a reader never sees a part of it for long.
         tail.file.write_all(line.as_bytes()).map_err(failed)?;
-        if synced {
-            tail.file.sync_data().map_err(failed)?;
+        self.unsynced |= synced;
+        match signs {
+            true => self.unsigned_since = None,
+            false => drop(self.unsigned_since.get_or_insert(time)),
         }
         tail.length += line.len() as u64;
         tail.head = head;
@@ -298,6 +374,9 @@ impl Appender {
         self.write_checkpoint(time)?;
         // Others see by its length that the segment is not the last any more.
         self.write_line(time, AuditEvent::SegmentEnded {})?;
+        self.sync()?;
+        // All that counts of it is signed; its last line is vouched for by the next segment's.
+        self.unsigned_since = None;
         let head = self.tail.take().map(|tail| tail.head).unwrap_or_default();
         self.begin_segment(head)?;
         let mut all = segments::list(&self.folder)?;

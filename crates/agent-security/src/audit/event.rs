@@ -44,6 +44,24 @@ pub enum AuditEvent {
         /// From where.
         client: String,
     },
+    /// A browser was let in to the web page.
+    LoggedIn {
+        /// From where.
+        client: String,
+        /// Whose code or token it showed.
+        by: String,
+    },
+    /// A request had to be signed, and its signature was missing, wrong, old or used.
+    SignatureRefused {
+        /// From where.
+        client: String,
+        /// Whose credential it came with.
+        by: String,
+        /// What it asked for, as the table of routes names it.
+        act: String,
+        /// What is wrong with the signature.
+        reason: String,
+    },
     /// A daemon began to serve.
     DaemonStarted {
         /// Its version.
@@ -145,6 +163,13 @@ impl AuditEvent {
                 ..
             } => vec![session, tool, action],
             Self::LoginFailed { client } => vec![client],
+            Self::LoggedIn { client, by } => vec![client, by],
+            Self::SignatureRefused {
+                client,
+                by,
+                act,
+                reason,
+            } => vec![client, by, act, reason],
             Self::DaemonStarted { version, address } => vec![version, address],
             Self::Administered { act, subject, by } => vec![act, subject, by],
             Self::DaemonStopped {}
@@ -161,13 +186,15 @@ impl AuditEvent {
     pub(super) fn is_synced(&self) -> bool {
         match self {
             Self::PermissionDecided { decision, .. } => *decision == Decision::Denied,
-            Self::DaemonStarted { .. }
+            Self::LoggedIn { .. }
+            | Self::DaemonStarted { .. }
             | Self::DaemonStopped {}
             | Self::Administered { .. }
             | Self::TornLine { .. }
             | Self::LinesMissing { .. } => true,
             Self::ToolExecuted { .. }
             | Self::LoginFailed { .. }
+            | Self::SignatureRefused { .. }
             | Self::Pruned { .. }
             | Self::Checkpoint { .. }
             | Self::SegmentEnded {} => false,

@@ -33,11 +33,15 @@ fn call(number: usize) -> AuditEvent {
     }
 }
 
+fn append(appender: &mut Appender, time: DateTime<Utc>, event: AuditEvent) -> Result<(), AuditError> {
+    appender.append(vec![(time, event)]).pop().unwrap()
+}
+
 /// A log of so many acts in segments of so many bytes.
 fn log(folder: &Path, acts: usize, max_segment: u64) {
     let mut appender = Appender::with_segments_of(folder.to_owned(), max_segment).unwrap();
     for number in 0..acts {
-        appender.append(noon(), call(number)).unwrap();
+        append(&mut appender, noon(), call(number)).unwrap();
     }
 }
 
@@ -371,4 +375,110 @@ fn a_cut_end_is_still_found_after_the_log_went_on() {
         let lost = |event: &&AuditEvent| matches!(event, AuditEvent::LinesMissing { .. });
         assert_eq!(told.iter().filter(lost).count(), 1, "{told:?}");
     }
+}
+
+#[test]
+fn lines_are_signed_by_time_too_and_only_when_there_are_any() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut appender = Appender::open(folder.path().to_owned()).unwrap();
+    let at = |minutes| noon() + TimeDelta::minutes(minutes);
+    let signed = |folder: &Path| checked(folder).unwrap().checkpoints;
+    appender.sign_if_due(at(60), CHECKPOINT_WITHIN).unwrap();
+    assert_eq!(signed(folder.path()), 0, "nothing to sign");
+    append(&mut appender, at(0), call(1)).unwrap();
+    append(&mut appender, at(9), call(2)).unwrap();
+    assert_eq!(appender.unsigned_since(), Some(at(0)));
+    appender.sign_if_due(at(9), CHECKPOINT_WITHIN).unwrap();
+    assert_eq!(signed(folder.path()), 0);
+    appender.sign_if_due(at(10), CHECKPOINT_WITHIN).unwrap();
+    assert_eq!((signed(folder.path()), appender.unsigned_since()), (1, None));
+    appender.sign_if_due(at(99), CHECKPOINT_WITHIN).unwrap();
+    assert_eq!(signed(folder.path()), 1);
+    append(&mut appender, at(100), call(3)).unwrap();
+    // Another process takes up what this one left unsigned.
+    let mut other = Appender::open(folder.path().to_owned()).unwrap();
+    assert_eq!(other.unsigned_since(), Some(at(100)));
+    other.sign_if_due(at(110), CHECKPOINT_WITHIN).unwrap();
+    append(&mut appender, at(111), call(4)).unwrap();
+    assert_eq!(
+        appender.unsigned_since(),
+        Some(at(111)),
+        "the other one's signature counts"
+    );
+    assert_eq!(signed(folder.path()), 2);
+}
+
+fn asynchronous() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().unwrap()
+}
+
+#[test]
+fn events_of_tasks_are_all_written_in_their_order_and_beside_those_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = AuditLog::open(
+        folder.path().to_owned(),
+        Redactor::default(),
+        noon,
+        WhenUnwritable::Refuse,
+    );
+    let log = open.unwrap();
+    const EACH: usize = 2 * MAX_WAITING;
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..50).for_each(|number| log.record(call(number)).unwrap()));
+        asynchronous().block_on(tokio::task::unconstrained(async {
+            // More than may wait at once. What is asked for first is written first.
+            let all = (0..EACH).map(|number| log.record_async(act(number)));
+            let mut all: Vec<_> = all.map(Box::pin).collect();
+            for one in &mut all {
+                // Asked for, and given up where it has to wait for the disk: written all the same.
+                let _begun = std::future::poll_fn(|context| {
+                    std::task::Poll::Ready(Future::poll(one.as_mut(), context).is_ready())
+                })
+                .await;
+            }
+            for one in all.split_off(MAX_WAITING) {
+                one.await.unwrap();
+            }
+        }));
+    });
+    let verified = checked(folder.path()).unwrap();
+    let standing = log.standing();
+    assert_eq!((standing.written, standing.failed), (EACH as u64 + 50, 0));
+    assert!(verified.lines >= standing.written);
+    let acts: Vec<String> = events(folder.path())
+        .into_iter()
+        .filter_map(|event| match event {
+            AuditEvent::Administered { act, .. } => Some(act),
+            _ => None,
+        })
+        .collect();
+    let wanted: Vec<String> = (0..EACH).map(|number| format!("act {number}")).collect();
+    assert_eq!(acts, wanted);
+}
+
+#[test]
+fn a_failure_is_told_to_each_who_waits_and_stands_until_something_is_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = AuditLog::open(
+        folder.path().to_owned(),
+        Redactor::default(),
+        noon,
+        WhenUnwritable::Refuse,
+    );
+    let log = open.unwrap();
+    log.record(act(0)).unwrap();
+    let path = files(folder.path()).pop().unwrap();
+    let good = std::fs::read(&path).unwrap();
+    std::fs::write(&path, "somebody else's line\n").unwrap();
+    let runtime = asynchronous();
+    let both = || async { tokio::join!(log.record_async(act(1)), log.record_async(call(2))) };
+    let (one, other) = runtime.block_on(both());
+    assert!(one.is_err() && other.is_err() && log.sign_if_due().is_err());
+    assert_eq!((log.standing().written, log.standing().failed), (1, 2));
+    assert!(log.standing().failure.is_some());
+    std::fs::write(&path, good).unwrap();
+    let (one, other) = runtime.block_on(both());
+    assert!(one.is_ok() && other.is_ok());
+    assert_eq!((log.standing().written, log.standing().failure), (3, None));
+    checked(folder.path()).unwrap();
 }

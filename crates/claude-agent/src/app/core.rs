@@ -11,7 +11,7 @@ use agent_core::{Agent, AgentParts};
 use agent_performance::lifecycle::Lifecycle;
 use agent_security::audit::AuditLog;
 
-use super::audit::open_audit;
+use super::audit::{self, open_audit};
 use super::keys::Keys;
 use super::pace::Pace;
 use super::performance::Performance;
@@ -83,6 +83,7 @@ impl Core {
     /// Starts what runs beside the agent.
     pub(super) fn start(&mut self) {
         self.performance.start(&self.lifecycle);
+        audit::keep(&self.audit, self.performance.metrics(), &self.lifecycle);
     }
 
     /// Ends what still runs, closes the store, cleans up, and publishes the last figures.

@@ -115,13 +115,13 @@ impl Daemon {
         let gateway = Gateway::bind(parts).await?;
         let addresses = gateway.addresses();
         if kept.created {
-            record(&core.audit, made_token(&token_file))?;
+            record(&core.audit, made_token(&token_file)).await?;
         }
         let started = AuditEvent::DaemonStarted {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             address: addresses.tcp.to_string(),
         };
-        record(&core.audit, started)?;
+        record(&core.audit, started).await?;
         let doors = Doors {
             address: addresses.tcp,
             unix_socket: addresses.unix.clone(),
@@ -179,7 +179,7 @@ impl Daemon {
         drop(publishing);
         let audit = self.core.audit.clone();
         let ended = self.core.shutdown().await;
-        record(&audit, AuditEvent::DaemonStopped {})?;
+        record(&audit, AuditEvent::DaemonStopped {}).await?;
         ended
     }
 }
@@ -200,8 +200,8 @@ impl From<BindError> for AppError {
     }
 }
 
-fn record(audit: &AuditLog, event: AuditEvent) -> Result<(), AppError> {
-    audit.record(event).map_err(|error| {
+async fn record(audit: &AuditLog, event: AuditEvent) -> Result<(), AppError> {
+    audit.record_async(event).await.map_err(|error| {
         unavailable(
             error.to_string(),
             "in production nothing is done that can't be recorded: mend the folder first",

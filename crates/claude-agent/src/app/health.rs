@@ -14,7 +14,7 @@ use agent_performance::lifecycle::Lifecycle;
 use agent_performance::shared::{Shared, SharedState};
 
 use super::core::Core;
-use super::{AppError, unavailable};
+use super::{AppError, audit, unavailable};
 
 /// How long one look may take at most; a shorter interval shortens it.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -74,6 +74,11 @@ async fn register(
         .register_check(DiskSpaceCheck::new(&config.deployment.data_directory))
         .await?;
     monitor.register_check(store(core)).await?;
+    if core.audit.is_on() {
+        monitor
+            .register_check(audit::check(&core.audit, config.is_production()))
+            .await?;
+    }
     monitor.register_check(ClockCheck::new()).await?;
     monitor.register_check(EventLoopCheck).await?;
     if let Some(file) = config

@@ -1,5 +1,6 @@
 //! The server over real sockets, as a stranger would talk to it: bytes in, bytes out.
 
+mod audited;
 mod connections;
 mod front;
 mod hostile;

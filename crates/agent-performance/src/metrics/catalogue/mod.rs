@@ -4,6 +4,7 @@
 //! Recording under a name that is not declared works, for code that was written elsewhere; it is then not documented.
 
 mod agent;
+mod audit;
 mod bounds;
 mod claude;
 mod connections;
@@ -147,6 +148,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Health",
         rows: health::ROWS,
+    },
+    Group {
+        title: "The audit log",
+        rows: audit::ROWS,
     },
     Group {
         title: "Connections and cache",

@@ -138,3 +138,41 @@ fn in_production_nothing_is_done_that_can_not_be_recorded() {
     let output = finish(off.env("CLAUDE_AGENT__LOGGING__ENABLE_AUDIT_LOGGING", "false"));
     expect_code(&output, 0);
 }
+
+#[test]
+fn a_login_is_recorded_and_figures_and_health_tell_of_the_log() {
+    let (machine, simulator) = (Machine::new(), Simulator::start(&[]));
+    let checked = [
+        ("MONITORING__ENABLE_HEALTH_CHECKS", "true"),
+        ("MONITORING__HEALTH_CHECK_INTERVAL", "1s"),
+    ];
+    let daemon = Daemon::start_with(&machine, &simulator, &checked);
+    daemon
+        .request("POST", "/login")
+        .send(daemon.connect())
+        .expect(204);
+    wait_until("the figures tell what was recorded", || {
+        let figures = daemon.get("/metrics").text();
+        let written = figures
+            .lines()
+            .find_map(|line| line.strip_prefix("audit_events_total{outcome=\"written\"} "));
+        written.is_some_and(|count| count.parse::<f64>().unwrap() >= 3.0)
+            && figures.contains("audit_events_total{outcome=\"failed\"} 0")
+            && figures.contains("audit_unsigned_age_seconds ")
+    });
+    let health = daemon.get("/health").json();
+    let checks = health["checks"].as_object().unwrap();
+    let audit = checks.iter().find(|(name, _)| name.starts_with("audit"));
+    let audit = audit.unwrap_or_else(|| panic!("{health}"));
+    assert_eq!(audit.1[0]["status"], "pass", "{health}");
+    daemon.signal("TERM");
+    expect_code(&daemon.output(), 0);
+    let all = shown(&machine);
+    let logins = kinds(&all, "logged_in");
+    assert_eq!(logins.len(), 1, "{all:?}");
+    assert_eq!(
+        (&logins[0]["by"], &logins[0]["client"]),
+        (&json!("owner"), &json!("127.0.0.1"))
+    );
+    verified(&machine, 0);
+}
