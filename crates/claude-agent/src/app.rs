@@ -10,6 +10,7 @@ mod descriptors;
 mod health;
 mod keys;
 mod lock;
+mod own_watch;
 mod pace;
 mod performance;
 mod service_manager;
