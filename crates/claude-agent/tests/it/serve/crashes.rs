@@ -125,7 +125,7 @@ fn a_loop_of_crashes_ends_in_safe_mode_and_a_stop_in_order_ends_that() {
     );
 
     let daemon = start();
-    daemon.post(&turns, &json!({"prompt": "Hello"})).expect(202);
+    daemon.post(&turns, &json!({"prompt": "Hello"})).expect(201);
     assert_eq!(figure(&daemon, "process_safe_mode"), Some(0.0));
     assert!(!daemon.get("/readyz?verbose").text().contains("safe-mode"));
 }
