@@ -11,6 +11,7 @@ mod replicas;
 mod signing;
 mod start;
 mod tasks;
+mod telemetry;
 mod tls;
 mod wire;
 
