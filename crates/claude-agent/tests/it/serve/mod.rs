@@ -3,6 +3,7 @@
 mod audited;
 mod ends;
 mod health;
+mod keyring;
 mod keys;
 mod observed;
 mod page;
