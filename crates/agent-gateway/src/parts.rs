@@ -54,6 +54,8 @@ pub struct GatewayParts {
     pub admission: Admission,
     /// Looks at what the daemon needs; none where nothing is to be checked. Its owner starts and stops it.
     pub health: Option<HealthMonitor>,
+    /// Why no new turns are taken on; none while the daemon is not in safe mode.
+    pub safe_mode: Option<String>,
     /// What models cost.
     pub prices: PriceTable,
     /// What replicas share; none for one that is alone.

@@ -133,6 +133,7 @@ pub(crate) fn parts(folder: &TempDir, upstream: Url) -> GatewayParts {
         cache: ResponseCache::new(1024 * 1024, Duration::from_secs(60)),
         admission: cleanup.admission(),
         health: None,
+        safe_mode: None,
         prices: PriceTable::built_in(),
         shared: None,
         configuration: ConfigurationView::default(),

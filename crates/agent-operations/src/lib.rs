@@ -1,5 +1,6 @@
-//! What keeps the agent running for weeks: [`health`].
+//! What keeps the agent running for weeks: [`health`], and [`crash`], the watch over itself.
 //!
 //! Knows nothing of the agent loop; it is given handles to check.
 
+pub mod crash;
 pub mod health;

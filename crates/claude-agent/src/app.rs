@@ -12,6 +12,7 @@ mod health;
 mod keyring;
 mod keys;
 mod lock;
+mod own_watch;
 mod pace;
 mod performance;
 mod service_manager;

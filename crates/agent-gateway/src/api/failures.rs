@@ -35,6 +35,14 @@ pub(super) fn no_approval() -> Refusal {
     Refusal::not_found("there is no such approval; GET /api/v1/approvals lists what is open")
 }
 
+/// No time is named after which it is worth trying again: it takes a person.
+pub(super) fn safe_mode(why: &str) -> Refusal {
+    let detail = format!(
+        "the daemon runs in safe mode and takes on no turns: {why}. Once the reason is mended, stop it in order and start it again"
+    );
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).kind("safe-mode")
+}
+
 pub(super) fn of_store(error: &StoreError) -> Refusal {
     let described = || error.describe();
     match error {

@@ -42,6 +42,9 @@ impl AgentApi {
         let key = idempotency_key(request.headers())?;
         let wants_events = accepts_events(request.headers());
         let (new, body) = json_body::<NewTurn>(request).await?;
+        if let Some(why) = &self.safe_mode {
+            return Err(failures::safe_mode(why));
+        }
         if let Err(overloaded) = self.admission.check() {
             let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, overloaded.to_string());
             return Err(refusal.retry_after(overloaded.retry_after));

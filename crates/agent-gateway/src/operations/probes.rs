@@ -38,6 +38,7 @@ pub(super) struct Probes {
     admission: Admission,
     shared: Option<Shared>,
     health: Option<HealthMonitor>,
+    safe_mode: Option<String>,
     store: StoreProbe,
     version: &'static str,
 }
@@ -71,6 +72,7 @@ impl Probes {
             admission: parts.admission.clone(),
             shared: parts.shared.as_ref().map(|sharing| sharing.store.clone()),
             health: parts.health.clone(),
+            safe_mode: parts.safe_mode.clone(),
             store: StoreProbe {
                 store: parts.store.clone(),
                 last: Mutex::new(None),
@@ -101,6 +103,7 @@ impl Probes {
             checks.push(Check::of("store", self.store.problem().await));
         }
         checks.extend(self.shared.as_ref().map(shared));
+        checks.extend(self.safe_mode.as_deref().map(safe_mode));
         if let Some(health) = &self.health {
             checks.extend(monitored(&health.get_status().await));
         }
@@ -155,6 +158,16 @@ fn shared(shared: &Shared) -> Check {
         decides: false,
         note: format!(" ({})", status.address),
         ..Check::of("shared", problem)
+    }
+}
+
+/// Messages are still forwarded, so it keeps nothing but turns away.
+fn safe_mode(why: &str) -> Check {
+    let problem =
+        format!("turns of the agent and cached answers are off: {why}; stop it in order to leave safe mode");
+    Check {
+        decides: false,
+        ..Check::of("safe-mode", Some(problem))
     }
 }
 

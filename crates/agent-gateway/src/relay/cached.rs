@@ -14,21 +14,21 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Response, StatusCode};
 
+use super::recent::{Asked, RecentKeys};
 use super::{Interruption, RelayError};
 use crate::answer::{Answer, AnswerBody};
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
-/// Headers, beside version and betas, that select an answer.
-static SELECTORS: [HeaderName; 4] = [
+/// Headers that select an answer: all of a head that a [`key`] is made from.
+pub(super) static SELECTING: [HeaderName; 6] = [
+    HeaderName::from_static("anthropic-beta"),
+    HeaderName::from_static("anthropic-version"),
     HeaderName::from_static("anthropic-workspace-id"),
     HeaderName::from_static("anthropic-user-profile-id"),
     ACCEPT_LANGUAGE,
     CONTENT_TYPE,
 ];
-
-const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
-const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// Room for the headers of most answers, those that the gateway adds included: set aside at once, not by and by.
 const HEADERS: usize = 16;
@@ -51,21 +51,23 @@ enum Unkept {
 #[derive(Clone)]
 pub(super) struct Cached {
     cache: ResponseCache,
+    recent: Arc<RecentKeys>,
     lifecycle: Lifecycle,
 }
 
 /// Everything that the answer to a request depends on. `base` is where the upstream is: what stands before the path.
 pub(super) fn key(tenant: &str, base: &str, head: &Parts, body: &[u8]) -> CacheKey {
     let path = head.uri.path_and_query().map(PathAndQuery::as_str);
-    let betas: Vec<_> = head.headers.get_all(BETA).iter().map(text).collect();
-    let mut versions = head.headers.get_all(VERSION).iter().map(text);
+    let [beta, version, selecting @ ..] = &SELECTING;
+    let betas: Vec<_> = head.headers.get_all(beta).iter().map(text).collect();
+    let mut versions = head.headers.get_all(version).iter().map(text);
     let mut version = versions.next().unwrap_or_default();
     for another in versions {
         version.to_mut().push('\n');
         version.to_mut().push_str(&another);
     }
-    let mut selectors = Vec::with_capacity(SELECTORS.len());
-    for name in &SELECTORS {
+    let mut selectors = Vec::with_capacity(selecting.len());
+    for name in selecting {
         let values = head.headers.get_all(name).iter();
         selectors.extend(values.map(|value| (name.as_str(), text(value))));
     }
@@ -95,14 +97,31 @@ pub(super) fn mark(headers: &mut HeaderMap, status: CacheStatus) {
 
 impl Cached {
     pub(super) fn new(cache: ResponseCache, lifecycle: Lifecycle) -> Self {
-        Cached { cache, lifecycle }
+        Cached {
+            cache,
+            recent: Arc::new(RecentKeys::new()),
+            lifecycle,
+        }
     }
 
-    /// The answer under `key`, whole or a stream as it was stored, if it is in memory. Costs the least: where it gives none, the
-    /// others look further.
-    pub(super) fn held(&self, key: &CacheKey, caching: RequestCaching) -> Option<Answer> {
-        let (kept, age) = self.cache.held_response(key.as_str(), caching)?;
-        Some(replayed(kept, CacheStatus::Hit, Some(age.as_secs())))
+    /// The answer to a request, whole or a stream as it was stored, if it is in memory; or else its key, with which the others
+    /// look further. Costs the least.
+    pub(super) fn held(
+        &self,
+        base: &str,
+        asked: &Asked<'_>,
+        caching: RequestCaching,
+    ) -> Result<Answer, CacheKey> {
+        let remembered = self.recent.find(asked, &SELECTING);
+        let is_new = remembered.is_none();
+        let key = remembered.unwrap_or_else(|| key(asked.tenant, base, asked.head, asked.body));
+        let Some((kept, age)) = self.cache.held_response(key.as_str(), caching) else {
+            return Err(key);
+        };
+        if is_new {
+            self.recent.remember(asked, &SELECTING, &key);
+        }
+        Ok(replayed(kept, CacheStatus::Hit, Some(age.as_secs())))
     }
 
     /// The answer under `key`, or what `fetch` brings; whoever asks for the same meanwhile waits for it. What was stored and is

@@ -11,6 +11,7 @@ mod error;
 mod headers;
 mod observe;
 mod piped;
+mod recent;
 mod request;
 mod upstream;
 
@@ -36,6 +37,7 @@ use clock::Clock;
 use error::{Interruption, RelayError};
 use observe::{Costs, Events, Observer, Reading};
 use piped::Piped;
+use recent::Asked;
 use request::Fields;
 use upstream::Api;
 pub use upstream::InvalidUpstream;
@@ -114,11 +116,11 @@ impl Relay {
             return self.send(call, None).await.map_err(Arc::new);
         }
         let caching = RequestCaching::of(&head.headers);
-        let key = self.key(&context, &head, &body);
         // Before the body is looked into: the same bytes were, when their answer was stored.
-        if let Some(answer) = self.cached.held(&key, caching) {
-            return Ok(answer);
-        }
+        let key = match self.held(&context, &head, &body, caching) {
+            Ok(answer) => return Ok(answer),
+            Err(key) => key,
+        };
         let call = self.call(context, head, body, RequestKind::Messages)?;
         if !call.fields.stream {
             return Box::pin(self.whole(call, &key, caching, observe::is_message)).await;
@@ -144,10 +146,10 @@ impl Relay {
             return self.send(call, None).await.map_err(Arc::new);
         }
         let caching = RequestCaching::of(&head.headers);
-        let key = self.key(&context, &head, &body);
-        if let Some(answer) = self.cached.held(&key, caching) {
-            return Ok(answer);
-        }
+        let key = match self.held(&context, &head, &body, caching) {
+            Ok(answer) => return Ok(answer),
+            Err(key) => key,
+        };
         let call = self.call(context, head, body, RequestKind::CountTokens)?;
         Box::pin(self.whole(call, &key, caching, request::is_object)).await
     }
@@ -155,7 +157,7 @@ impl Relay {
     async fn models(&self, context: Context, head: Parts) -> Result<Answer, Arc<RelayError>> {
         let uri = self.api.address(&head.uri)?;
         let caching = RequestCaching::of(&head.headers);
-        let key = self.key(&context, &head, &[]);
+        let key = cached::key(context.tenant(), self.api.base(), &head, &[]);
         let call = Box::new(Call {
             context,
             head,
@@ -167,8 +169,17 @@ impl Relay {
         Box::pin(self.whole(call, &key, caching, request::is_object)).await
     }
 
-    fn key(&self, context: &Context, head: &Parts, body: &[u8]) -> CacheKey {
-        cached::key(context.tenant(), self.api.base(), head, body)
+    /// The answer that memory holds, or the key to look further with.
+    fn held(
+        &self,
+        context: &Context,
+        head: &Parts,
+        body: &[u8],
+        caching: RequestCaching,
+    ) -> Result<Answer, CacheKey> {
+        let tenant = context.tenant();
+        self.cached
+            .held(self.api.base(), &Asked { tenant, head, body }, caching)
     }
 
     /// The request with its body, which is looked into where it is in no encoding.

@@ -171,6 +171,7 @@ impl Setup {
             cache: ResponseCache::new(1 << 20, Duration::from_secs(60)),
             admission: ResourceCleanupManager::new(pool, Arc::new(metrics.clone())).admission(),
             health: Some(health.monitor.clone()),
+            safe_mode: None,
             prices: PriceTable::built_in(),
             shared: None,
             configuration: ConfigurationView(serde_json::json!({ "server": { "listen": "127.0.0.1:0" } })),

@@ -123,6 +123,7 @@ impl Rig {
             cache: ResponseCache::with_limits(CacheLimits::default()),
             admission: manager.admission(),
             health: None,
+            safe_mode: None,
             prices: PriceTable::built_in(),
             shared: None,
             configuration: ConfigurationView::default(),

@@ -10,6 +10,7 @@ use agent_gateway::{
     BindError, ConfigurationView, Gateway, GatewayLimits, GatewayParts, GatewaySettings, PageLogins, Sharing,
     TlsFiles, Upstream, UpstreamTimeouts,
 };
+use agent_operations::crash::{OwnWatch, PanicNotes};
 use agent_operations::health::HealthMonitor;
 use agent_performance::lifecycle::Lifecycle;
 use agent_performance::metrics::MetricsCollector;
@@ -23,7 +24,9 @@ use super::core::Core;
 use super::keys::Keys;
 use super::lock::DataLock;
 use super::pace::Pace;
-use super::{AppError, Presence, cut, descriptors, health, misconfigured, service_manager, unavailable};
+use super::{
+    AppError, Presence, cut, descriptors, health, misconfigured, own_watch, service_manager, unavailable,
+};
 
 /// The file with the token, in the data folder.
 const TOKEN_FILE: &str = "token";
@@ -82,6 +85,8 @@ pub struct Daemon {
     front: Lifecycle,
     health: Option<HealthMonitor>,
     doors: Doors,
+    /// None where its folder can't be written.
+    watch: Option<OwnWatch>,
     _lock: DataLock,
 }
 
@@ -99,6 +104,7 @@ impl Daemon {
         let config = &loaded.config;
         let data = &config.deployment.data_directory;
         let lock = DataLock::take(data)?;
+        let watch = own_watch::begin(data);
         descriptors::make_room(config.server.max_connections.into());
         let mut core = Core::build(loaded, environment, keys, Presence::Person, Pace::DAEMON)?;
         let token_file = token_file(config);
@@ -109,8 +115,17 @@ impl Daemon {
             )
         })?;
         let front = Lifecycle::new();
-        let health = health::monitor(loaded, &core, keys.ring(), &front).await?;
-        let parts = parts(loaded, &core, keys, &front, &kept, logs, health.clone())?;
+        let health = health::monitor(loaded, &core, keys.ring(), watch.as_ref(), &front).await?;
+        let parts = parts(
+            loaded,
+            &core,
+            keys,
+            &front,
+            &kept,
+            logs,
+            health.clone(),
+            watch.as_ref(),
+        )?;
         let login_code = parts.logins.code(OWNER);
         let gateway = Gateway::bind(parts).await?;
         let addresses = gateway.addresses();
@@ -131,12 +146,16 @@ impl Daemon {
         };
         core.start();
         keys.keep(&front);
+        if let Some(watch) = &watch {
+            own_watch::start(watch, core.performance.metrics(), &front);
+        }
         Ok(Self {
             core,
             gateway,
             front,
             health,
             doors,
+            watch,
             _lock: lock,
         })
     }
@@ -149,6 +168,16 @@ impl Daemon {
     /// Where clients get in.
     pub fn doors(&self) -> &Doors {
         &self.doors
+    }
+
+    /// Why this daemon leaves out what may have crashed the ones before; none when it does all.
+    pub fn safe_mode(&self) -> Option<String> {
+        self.watch.as_ref().and_then(OwnWatch::safe_mode)
+    }
+
+    /// Where panics are to be written down, for the report of a crash; none where there is no place.
+    pub fn panics(&self) -> Option<PanicNotes> {
+        self.watch.as_ref().map(OwnWatch::panics)
     }
 
     /// Cancelling it stops the daemon in order.
@@ -179,6 +208,9 @@ impl Daemon {
         drop(publishing);
         let audit = self.core.audit.clone();
         let ended = self.core.shutdown().await;
+        if let Some(watch) = self.watch {
+            watch.ended_in_order();
+        }
         record(&audit, AuditEvent::DaemonStopped {}).await?;
         ended
     }
@@ -225,8 +257,10 @@ fn parts(
     kept: &Kept,
     logs: LogBuffer,
     health: Option<HealthMonitor>,
+    watch: Option<&OwnWatch>,
 ) -> Result<GatewayParts, AppError> {
     let config = &loaded.config;
+    let safe_mode = watch.and_then(OwnWatch::safe_mode);
     let mut credentials = Credentials::none();
     credentials
         .add(OWNER, &kept.token)
@@ -234,7 +268,10 @@ fn parts(
     let timeouts = cut::timeouts(config);
     let performance = &core.performance;
     Ok(GatewayParts {
-        settings: settings(config)?,
+        settings: GatewaySettings {
+            serve_messages_cache: config.performance.cache_messages && safe_mode.is_none(),
+            ..settings(config)?
+        },
         credentials,
         logins: PageLogins::default(),
         upstream: Upstream {
@@ -257,6 +294,7 @@ fn parts(
         cache: performance.cache().clone(),
         admission: performance.admission(),
         health,
+        safe_mode,
         prices: core.prices.clone(),
         shared: performance.shared().map(|store| Sharing {
             store: store.clone(),

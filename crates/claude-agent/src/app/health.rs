@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use agent_claude::keys::KeyRing;
 use agent_config::Loaded;
+use agent_operations::crash::OwnWatch;
 use agent_operations::health::checks::{
     ApiConnectivityCheck, CertificateCheck, ClockCheck, DiskSpaceCheck, EventLoopCheck, Probe,
     SystemResourceCheck,
@@ -14,7 +15,7 @@ use agent_performance::lifecycle::Lifecycle;
 use agent_performance::shared::{Shared, SharedState};
 
 use super::core::Core;
-use super::{AppError, audit, unavailable};
+use super::{AppError, audit, own_watch, unavailable};
 
 /// How long one look may take at most; a shorter interval shortens it.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,6 +25,7 @@ pub(super) async fn monitor(
     loaded: &Loaded,
     core: &Core,
     keys: &KeyRing,
+    watch: Option<&OwnWatch>,
     lifecycle: &Lifecycle,
 ) -> Result<Option<HealthMonitor>, AppError> {
     let config = &loaded.config;
@@ -43,6 +45,13 @@ pub(super) async fn monitor(
     register(&monitor, loaded, core, keys)
         .await
         .map_err(|error| unavailable(error.to_string(), "this is a fault of the program"))?;
+    if let Some(watch) = watch
+        && let Some(metrics) = core.performance.metrics()
+    {
+        let check = own_watch::check(watch, metrics.clone());
+        let registered = monitor.register_check(check).await;
+        registered.map_err(|error| unavailable(error.to_string(), "this is a fault of the program"))?;
+    }
     Ok(Some(monitor))
 }
 

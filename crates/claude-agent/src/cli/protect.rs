@@ -2,6 +2,7 @@
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 
+use agent_operations::crash::PanicNotes;
 use agent_security::redact::Redactor;
 
 use super::output;
@@ -17,6 +18,15 @@ pub(super) fn from_leaks(redactor: &Redactor) {
             text = format!("{text}\n{backtrace}");
         }
         output::note(&redactor.redact(&text));
+    }));
+}
+
+/// From now on panics are also written down for the report of a crash, without secrets.
+pub(super) fn note_panics(notes: PanicNotes, redactor: &Redactor) {
+    let (before, redactor) = (std::panic::take_hook(), redactor.clone());
+    std::panic::set_hook(Box::new(move |panic| {
+        notes.note(&redactor.redact(&panic.to_string()));
+        before(panic);
     }));
 }
 

@@ -31,7 +31,15 @@ pub(super) async fn execute(
             tracing::warn!(%error);
         }
     }
+    if let Some(panics) = daemon.panics() {
+        super::protect::note_panics(panics, keys.redactor());
+    }
     announce(daemon.doors(), &loaded, keys, quiet)?;
+    if let Some(why) = daemon.safe_mode() {
+        output::note(&format!(
+            "safe mode: turns of the agent and cached answers are off: {why}. Stop it in order to leave safe mode."
+        ));
+    }
     let stop = daemon.stopper();
     let serving = daemon.serve();
     tokio::pin!(serving);

@@ -1,7 +1,10 @@
-//! Prometheus itself on the daemon's metrics: its checker, and its scraper.
+//! Prometheus itself on the daemon's metrics: its checker, its scraper, and the rules and dashboard that are shipped.
+
+mod shipped;
 
 use std::io::Write;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
@@ -110,12 +113,20 @@ struct Prometheus {
 
 impl Prometheus {
     fn start(rig: &Rig) -> Self {
+        Self::with_rules(rig, None)
+    }
+
+    /// The same with a file of rules, which it evaluates all the time.
+    fn with_rules(rig: &Rig, rules: Option<&Path>) -> Self {
         let folder = Machine::new();
+        let rules = rules.map_or(String::new(), |file| {
+            format!("rule_files: ['{}']\n", file.display())
+        });
         let target = rig.url.strip_prefix("http://").unwrap();
         folder.write(
             "prometheus.yml",
             format!(
-                "global:\n  scrape_interval: 500ms\n  scrape_timeout: 500ms\nscrape_configs:\n  - job_name: claude-agent\n    \
+                "global:\n  scrape_interval: 500ms\n  scrape_timeout: 500ms\n  evaluation_interval: 500ms\n{rules}scrape_configs:\n  - job_name: claude-agent\n    \
                  authorization:\n      credentials_file: token\n    static_configs:\n      - targets: ['{target}']\n"
             ),
         );
@@ -151,11 +162,21 @@ impl Prometheus {
 
     /// The value of a query that has one, at this moment.
     fn value(&self, query: &str) -> Option<f64> {
+        self.query(query).ok()?["data"]["result"][0]["value"][1]
+            .as_str()?
+            .parse()
+            .ok()
+    }
+
+    /// What it answers to a query. While it starts it answers that it does, which is an error, too.
+    fn query(&self, query: &str) -> Result<Value, String> {
         let escaped: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
-        // While it starts it answers that it does.
-        let answer = http_get(&self.address, &format!("/api/v1/query?query={escaped}"), &[]).ok()?;
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+        self.get(&format!("/api/v1/query?query={escaped}"))
+    }
+
+    fn get(&self, path: &str) -> Result<Value, String> {
+        let answer = http_get(&self.address, path, &[])?;
+        Ok(serde_json::from_str(&answer).unwrap())
     }
 }
 

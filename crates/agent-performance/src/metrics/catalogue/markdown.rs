@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Declaration, GROUPS, SCHEMA};
+use crate::metrics::exposition;
 
 /// The text of `docs/metrics.md`.
 pub fn reference_markdown() -> String {
@@ -12,11 +13,12 @@ pub fn reference_markdown() -> String {
          Names of the `gen_ai.*` rows follow: {SCHEMA}.\n\
          A part in braces stands for any text. Histograms say their statistics over the retention time (an hour unless\n\
          configured) and count the listed buckets since the start. Tags come from closed sets: never a session, a prompt, a\n\
-         path or anything a user typed.\n"
+         path or anything a user typed. The last column says what `/metrics` calls the samples, in seconds, bytes and ratios; tags keep\n\
+         their names with underscores for dots.\n"
     );
     for group in GROUPS.iter().filter(|group| !group.rows.is_empty()) {
         page.push_str(&format!(
-            "\n## {}\n\n| name | kind | unit | what it tells | tags |\n| --- | --- | --- | --- | --- |\n",
+            "\n## {}\n\n| name | kind | unit | what it tells | tags | in Prometheus |\n| --- | --- | --- | --- | --- | --- |\n",
             group.title
         ));
         for row in group.rows {
@@ -43,12 +45,13 @@ fn line_of(row: &Declaration) -> String {
     let mut line = String::new();
     writeln!(
         line,
-        "| `{}` | {} | {} | {} | {} |",
+        "| `{}` | {} | {} | {} | {} | `{}` |",
         row.name,
         row.kind.as_str(),
         row.unit.symbol(),
         row.help,
-        labels.join(", ")
+        labels.join(", "),
+        exposition::sample_names(row).join("`, `")
     )
     .expect("writing to a string does not fail");
     line

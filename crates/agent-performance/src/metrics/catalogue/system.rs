@@ -111,4 +111,21 @@ pub(super) const ROWS: &[Declaration] = &[
         "When the process began, since the beginning of 1970",
         &[],
     ),
+    Declaration::counter(
+        "process.restarts",
+        "Starts of the daemon after the first on its data folder, kept over restarts; `after` is `stop` or `crash`",
+        &["after"],
+    ),
+    Declaration::gauge(
+        "process.recent_crashes",
+        MetricUnit::Count,
+        "How often the daemon ended without order within the last half hour",
+        &[],
+    ),
+    Declaration::gauge(
+        "process.safe_mode",
+        MetricUnit::Count,
+        "1 while the daemon runs in safe mode because it crashed too often, 0 otherwise",
+        &[],
+    ),
 ];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::names::{self, Names};
 use crate::metrics::MetricsCollector;
-use crate::metrics::catalogue;
+use crate::metrics::catalogue::{self, Declaration};
 use crate::metrics::series::Series;
 use crate::metrics::tags::TagSet;
 use crate::metrics::types::{MetricKind, MetricUnit};
@@ -67,6 +67,25 @@ impl<'a> Family<'a> {
             help,
             divisor,
         }
+    }
+}
+
+/// What a declared metric is called by whoever scrapes it, all of its samples. A part in braces stays as it is.
+pub(super) fn scraped(declared: &Declaration) -> Vec<String> {
+    // A letter for the braces, which no name may hold; declared names have no capitals.
+    const ANY: &str = "X";
+    let (name, part) = match declared.name.find('{').zip(declared.name.find('}')) {
+        Some((from, to)) => {
+            let part = &declared.name[from..=to];
+            (declared.name.replace(part, ANY), part)
+        }
+        None => (declared.name.to_owned(), ANY),
+    };
+    let family = Family::of(&name, declared.kind, declared.unit, &mut Names::default());
+    let base = family.name.replace(ANY, part);
+    match suffixes(family.kind) {
+        [] => vec![base],
+        suffixes => suffixes.iter().map(|suffix| format!("{base}{suffix}")).collect(),
     }
 }
 

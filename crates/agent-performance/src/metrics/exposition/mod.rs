@@ -14,6 +14,7 @@ mod names;
 mod number;
 mod page;
 
+use super::catalogue::Declaration;
 use super::collector::MetricsCollector;
 pub use format::Format;
 
@@ -28,6 +29,12 @@ pub fn prometheus(collector: &MetricsCollector) -> String {
 /// Everything in OpenMetrics' text format, version 1.0.0.
 pub fn openmetrics(collector: &MetricsCollector) -> String {
     write(collector, Format::OpenMetrics)
+}
+
+/// What the samples of a declared metric are called in either format, for rules and dashboards: of a histogram those of its
+/// buckets, count and sum. A part in braces stands for any text here, too.
+pub fn sample_names(declared: &Declaration) -> Vec<String> {
+    families::scraped(declared)
 }
 
 /// Everything in the given format. Takes milliseconds where there are thousands of series: a server of requests calls

@@ -5,6 +5,7 @@ mod collector;
 mod concurrency;
 mod exposition;
 mod facade;
+mod names;
 mod retention;
 mod statistics;
 mod tags;

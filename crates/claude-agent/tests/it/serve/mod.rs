@@ -1,6 +1,7 @@
 //! `claude-agent serve`: the daemon as its clients and its operator meet it.
 
 mod audited;
+mod crashes;
 mod ends;
 mod health;
 mod keyring;
