@@ -482,3 +482,128 @@ fn a_failure_is_told_to_each_who_waits_and_stands_until_something_is_written_aga
     assert_eq!((log.standing().written, log.standing().failure), (3, None));
     checked(folder.path()).unwrap();
 }
+
+/// What somebody may do to lines: of all segments together, by number modulo how many there are.
+#[derive(Clone, Debug)]
+enum Tampering {
+    Edit { line: usize, at: usize, change: u8 },
+    Replace { line: usize, by: usize },
+    Remove { from: usize, count: usize },
+    Repeat { from: usize, count: usize, to: usize },
+    Move { from: usize, count: usize, to: usize },
+    Reverse { from: usize, count: usize },
+    Cut { after: usize },
+    CutBytes { bytes: usize },
+}
+
+impl Tampering {
+    fn any() -> impl proptest::strategy::Strategy<Value = Self> {
+        use proptest::prelude::*;
+        let (place, count) = (0..64_usize, 1..5_usize);
+        prop_oneof![
+            (place.clone(), 0..4096_usize, 1..=255_u8).prop_map(|(line, at, change)| Self::Edit {
+                line,
+                at,
+                change
+            }),
+            (place.clone(), place.clone()).prop_map(|(line, by)| Self::Replace { line, by }),
+            (place.clone(), count.clone()).prop_map(|(from, count)| Self::Remove { from, count }),
+            (place.clone(), count.clone(), place.clone()).prop_map(|(from, count, to)| Self::Repeat {
+                from,
+                count,
+                to
+            }),
+            (place.clone(), count.clone(), place.clone()).prop_map(|(from, count, to)| Self::Move {
+                from,
+                count,
+                to
+            }),
+            (place.clone(), 2..6_usize).prop_map(|(from, count)| Self::Reverse { from, count }),
+            place.prop_map(|after| Self::Cut { after }),
+            (1..2000_usize).prop_map(|bytes| Self::CutBytes { bytes }),
+        ]
+    }
+
+    /// Each line with its end, and the segment that it is in.
+    fn apply(&self, lines: &mut Vec<(usize, Vec<u8>)>) {
+        let all = lines.len();
+        let range = |from: usize, count: usize| {
+            let from = from % all;
+            from..(from + count).min(all)
+        };
+        match *self {
+            Self::Edit { line, at, change } => {
+                let line = &mut lines[line % all].1;
+                let at = at % line.len();
+                line[at] ^= change;
+            }
+            Self::Replace { line, by } => lines[line % all].1 = lines[by % all].1.clone(),
+            Self::Remove { from, count } => drop(lines.drain(range(from, count))),
+            Self::Repeat { from, count, to } => {
+                let again = lines[range(from, count)].to_vec();
+                lines.splice(to % all..to % all, again);
+            }
+            Self::Move { from, count, to } => {
+                let moved: Vec<_> = lines.drain(range(from, count)).collect();
+                let to = to % (lines.len() + 1);
+                lines.splice(to..to, moved);
+            }
+            Self::Reverse { from, count } => lines[range(from, count)].reverse(),
+            Self::Cut { after } => lines.truncate(after % all),
+            Self::CutBytes { bytes } => {
+                let mut left = bytes;
+                while left > 0
+                    && let Some((_, line)) = lines.last_mut()
+                {
+                    let cut = left.min(line.len());
+                    line.truncate(line.len() - cut);
+                    left -= cut;
+                    if line.is_empty() {
+                        lines.pop();
+                    }
+                }
+            }
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_edit_removal_reordering_or_cut_is_found(
+        acts in 2..14_usize,
+        max_segment in 300..3000_u64,
+        done in proptest::collection::vec(Tampering::any(), 1..4),
+        removes_empty_segments in proptest::bool::ANY,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        log(folder.path(), acts, max_segment);
+        checked(folder.path()).unwrap();
+        let paths = files(folder.path());
+        let mut lines = Vec::new();
+        for (segment, path) in paths.iter().enumerate() {
+            let text = std::fs::read(path).unwrap();
+            lines.extend(text.split_inclusive(|&byte| byte == b'\n').map(|line| (segment, line.to_vec())));
+        }
+        let texts = |lines: &[(usize, Vec<u8>)]| -> Vec<Vec<u8>> {
+            let of = |segment| lines.iter().filter(move |(of, _)| *of == segment);
+            let text = |segment| of(segment).flat_map(|(_, line)| line.iter().copied()).collect();
+            (0..paths.len()).map(text).collect()
+        };
+        let before = texts(&lines);
+        for tampering in &done {
+            if !lines.is_empty() {
+                tampering.apply(&mut lines);
+            }
+        }
+        let after = texts(&lines);
+        // Two changes may undo each other, and one may change nothing.
+        proptest::prop_assume!(after != before);
+        for (path, text) in paths.iter().zip(after) {
+            match text.is_empty() && removes_empty_segments {
+                true => std::fs::remove_file(path).unwrap(),
+                false => std::fs::write(path, text).unwrap(),
+            }
+        }
+        proptest::prop_assert!(checked(folder.path()).is_err(), "{done:?}");
+    }
+}

@@ -57,3 +57,66 @@ fn no_core_files() {
         tracing::debug!(%error, "core dumps can't be turned off");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use agent_config::Secret;
+
+    use super::*;
+
+    const PLANTED: &str = "opaque-canary-in-a-panic-0123456789";
+    /// One that only its form gives away.
+    const FORMED: &str = "sk-ant-api03-canarycanarycanarycanarycanary0123456789";
+    const CHILD: &str = "cli::protect::tests::panics_in_a_process_of_its_own";
+
+    /// Not for itself: the settings are for a whole process. It ends well, so that it may be run like any other.
+    #[test]
+    #[ignore = "is run by the test below, in a process of its own"]
+    fn panics_in_a_process_of_its_own() {
+        from_leaks(&Redactor::new(vec![Secret::from(PLANTED)]));
+        let panicked = std::panic::catch_unwind(|| panic!("before {PLANTED} between\n{FORMED} after"));
+        assert!(panicked.is_err());
+        let in_thread = std::thread::spawn(|| {
+            let none: Result<(), String> = Err(format!("of a thread: {PLANTED}"));
+            none.unwrap();
+        });
+        assert!(in_thread.join().is_err());
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::process::{DumpableBehavior, Resource, dumpable_behavior, getrlimit};
+            assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+            let core = getrlimit(Resource::Core);
+            assert_eq!((core.current, core.maximum), (Some(0), Some(0)));
+        }
+        output::note("reached the end");
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the child is this very program")]
+    fn secrets_in_crash_reports_are_taken_out_and_no_image_of_the_memory_is_left() {
+        for backtrace in ["0", "1"] {
+            let child = std::process::Command::new(std::env::current_exe().unwrap())
+                .args([CHILD, "--exact", "--ignored", "--nocapture"])
+                .env("RUST_BACKTRACE", backtrace)
+                .output()
+                .unwrap();
+            let told = String::from_utf8_lossy(&child.stderr) + String::from_utf8_lossy(&child.stdout);
+            assert!(child.status.success(), "{told}");
+            for expected in [
+                "before [redacted] between",
+                " after",
+                "of a thread",
+                "protect.rs:",
+                "reached the end",
+            ] {
+                assert!(told.contains(expected), "{expected}: {told}");
+            }
+            assert!(!told.contains("canary"), "{told}");
+            assert_eq!(
+                told.contains("stack backtrace") || told.contains(" 0: "),
+                backtrace == "1",
+                "{told}"
+            );
+        }
+    }
+}
