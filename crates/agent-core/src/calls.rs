@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use agent_claude::messages::{ToolResultBlock, ToolUseBlock};
+use agent_performance::instrumentation::within;
 use agent_security::audit::{AuditLog, Decision, ToolOutcome};
 use agent_security::permission::{Grants, Policy, Verdict};
 use agent_security::redact::Redactor;
@@ -316,6 +317,7 @@ impl CallRunner<'_> {
             .emit(AgentEvent::ToolStarted { id: call.id.clone() })
             .await;
         let begun = Instant::now();
+        let mut span = self.instruments.tool_call(&call.name, &call.id);
         let action = prepared.summary();
         let (sender, mut pieces) = mpsc::channel(LIVE_PIECES);
         let stop = self.control.stopper.token();
@@ -328,7 +330,8 @@ impl CallRunner<'_> {
             tokio::time::sleep(STOP_GRACE).await;
         };
         tokio::pin!(overdue);
-        let mut run = AssertUnwindSafe(prepared.run(context)).catch_unwind();
+        let run = AssertUnwindSafe(within(span.context(), prepared.run(context))).catch_unwind();
+        tokio::pin!(run);
         let (result, failure) = loop {
             tokio::select! {
                 result = &mut run => break match result {
@@ -350,6 +353,10 @@ impl CallRunner<'_> {
             }
         };
         let took = begun.elapsed();
+        if let Some(failure) = failure {
+            span.fail(failure.as_str());
+        }
+        drop(span);
         self.instruments
             .tool_ran(&call.name, took, result.content.len(), failure);
         let outcome = match &failure {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent_performance::instrumentation::{Span, SpanContext, SpanKind};
 use agent_performance::memory::{ResourceKind, ResourceTracker, Tracked};
 use agent_performance::metrics::{
     Counter, Gauge, GaugeGuard, Histogram, MetricUnit, MetricsCollector, NO_TAGS, Timing,
@@ -129,12 +130,33 @@ impl Instruments {
 
     /// A run, which begins now.
     pub(crate) fn invocation(&self) -> Invocation {
+        let mut span = self.span(|| format!("invoke_agent {AGENT_NAME}"));
+        span.set("gen_ai.operation.name", "invoke_agent");
+        span.set("gen_ai.provider.name", "anthropic");
+        span.set("gen_ai.agent.name", AGENT_NAME);
         Invocation {
+            span,
             open: self
                 .inner
                 .as_ref()
                 .map(|inner| (Arc::clone(inner), Instant::now())),
         }
+    }
+
+    /// A call of a registered tool, which begins now. The call's id is the model's.
+    pub(crate) fn tool_call(&self, tool: &str, id: &str) -> Span {
+        let mut span = self.span(|| format!("execute_tool {tool}"));
+        span.set("gen_ai.operation.name", "execute_tool");
+        for (key, value) in tool_tags(tool) {
+            span.set(key, value);
+        }
+        span.set("gen_ai.tool.call.id", id);
+        span
+    }
+
+    fn span(&self, name: impl FnOnce() -> String) -> Span {
+        let tracer = self.inner.as_ref().map(|inner| inner.collector.tracer());
+        tracer.unwrap_or_default().span(SpanKind::Internal, name)
     }
 
     /// The model gave a whole answer.
@@ -231,7 +253,7 @@ impl fmt::Debug for Instruments {
     }
 }
 
-fn tool_tags(name: &str) -> [(&str, &str); 2] {
+fn tool_tags(name: &str) -> [(&'static str, &str); 2] {
     [("gen_ai.tool.name", name), ("gen_ai.tool.type", "function")]
 }
 
@@ -247,7 +269,7 @@ pub(crate) enum ToolFailure {
 }
 
 impl ToolFailure {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Told => "tool_error",
             Self::Cancelled => "cancelled",
@@ -277,9 +299,20 @@ impl Live {
 #[must_use = "the run counts as aborted when this is dropped"]
 pub(crate) struct Invocation {
     open: Option<(Arc<Inner>, Instant)>,
+    span: Span,
 }
 
 impl Invocation {
+    /// The place of the run's work in its trace.
+    pub(crate) fn context(&self) -> Option<SpanContext> {
+        self.span.context()
+    }
+
+    /// Which session it is in.
+    pub(crate) fn of_session(&mut self, id: &str) {
+        self.span.set("gen_ai.conversation.id", id);
+    }
+
     /// The run has come to its end.
     pub(crate) fn end(&mut self, outcome: Outcome) {
         match outcome {
@@ -292,6 +325,11 @@ impl Invocation {
         let Some((inner, begun)) = self.open.take() else {
             return;
         };
+        let mut span = std::mem::take(&mut self.span);
+        if let Some(error) = error {
+            span.fail(error);
+        }
+        drop(span);
         match error {
             None => inner.invocation.record_since(begun),
             Some(error) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use agent_claude::messages::{CacheControl, ContentBlock, SystemPrompt, TextBlock, ToolDefinition};
+use agent_performance::instrumentation::within;
 use agent_performance::lifecycle::TaskHandle;
 use agent_security::path::check_relative;
 use agent_security::permission::{Action, Grants, Policy, Verdict};
@@ -265,7 +266,8 @@ impl Run {
             self.limits.timeout,
         );
         let finished = {
-            let work = self.work(prompt);
+            let place = self.invocation.context();
+            let work = within(place, self.work(prompt));
             let deadline = tokio::time::sleep(timeout);
             tokio::pin!(work, deadline);
             loop {
@@ -305,6 +307,7 @@ impl Run {
             Err(error) => return self.finished(report::store(&error), Progress::default(), None),
         };
         self.last_word.session_id = conversation.id().to_string();
+        self.invocation.of_session(&self.last_word.session_id);
         self.introduce(conversation).await;
         let (parts, settings) = (&self.session.parts, &self.session.parts.settings);
         let ledger = Ledger::new(

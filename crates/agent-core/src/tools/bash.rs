@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_claude::messages::ToolDefinition;
+use agent_performance::instrumentation::current;
 use agent_security::command::fetching;
 use agent_security::permission::Action;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -130,7 +131,11 @@ impl Prepared for Call {
 
     fn run(self: Box<Self>, context: ToolContext) -> BoxFuture<'static, ToolResult> {
         async move {
-            let environment = environment::clean(&self.limits.environment);
+            let mut environment = environment::clean(&self.limits.environment);
+            if let Some(place) = current() {
+                // What the command measures of itself then belongs to the same trace.
+                environment.insert("TRACEPARENT".to_owned(), place.to_string());
+            }
             let program = shell();
             let asks_network = fetching(&self.command);
             let spec = Spec {

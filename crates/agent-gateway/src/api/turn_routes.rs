@@ -17,7 +17,7 @@ use super::turns::{
 use super::types::{NewTurn, StartedTurn, Steer, TurnStatus};
 use super::{AgentApi, failures};
 use crate::answer::{Answer, AnswerBody, Refusal, json};
-use crate::input::json_body;
+use crate::input::{json_body, trace_of};
 use crate::pipeline::{Context, RequestBody};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -41,6 +41,7 @@ impl AgentApi {
     ) -> Result<Answer, Refusal> {
         let key = idempotency_key(request.headers())?;
         let wants_events = accepts_events(request.headers());
+        let trace = trace_of(request.headers());
         let (new, body) = json_body::<NewTurn>(request).await?;
         if let Some(why) = &self.safe_mode {
             return Err(failures::safe_mode(why));
@@ -52,6 +53,7 @@ impl AgentApi {
         let order = Order {
             session,
             limits: self.within_limits(&new)?,
+            trace,
             prompt: new.prompt.into_string(),
             key: key.map(|key| {
                 (

@@ -6,8 +6,10 @@ mod body;
 mod number;
 mod query;
 mod text;
+mod trace;
 
 pub(crate) use body::{json_body, json_body_or_default};
 pub(crate) use number::Number;
 pub(crate) use query::{Kind, Parameter, Query};
 pub(crate) use text::Text;
+pub(crate) use trace::trace_of;

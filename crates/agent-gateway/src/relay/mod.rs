@@ -21,6 +21,7 @@ use std::time::Duration;
 use agent_claude::client::{Meter, Operation, RequestKind};
 use agent_performance::cache::{CacheKey, CacheStatus, RequestCaching};
 use agent_performance::connection_pool::{PooledBody, RequestBody as Outgoing};
+use agent_performance::instrumentation::under;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
@@ -29,6 +30,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 
 use crate::answer::{Answer, AnswerBody, Refusal};
+use crate::input::trace_of;
 use crate::parts::GatewayParts;
 use crate::pipeline::{Context, RequestBody, Whole};
 use crate::routes::RelayTarget;
@@ -267,7 +269,9 @@ impl Relay {
     /// Sends a request whose body was read, and gives the head of its answer.
     async fn ask(&self, call: Box<Call>) -> Result<(Response<PooledBody>, Observer, Clock), RelayError> {
         let model = call.fields.model.as_deref().unwrap_or_default();
-        let operation = Operation::begin(self.meter.as_ref(), call.kind, model);
+        let operation = under(trace_of(&call.head.headers), || {
+            Operation::begin(self.meter.as_ref(), call.kind, model)
+        });
         let mut observer = Observer::new(operation, Arc::clone(&self.costs));
         let timeouts = self.api.timeouts;
         let clock = Clock::start(timeouts.idle, timeouts.total);

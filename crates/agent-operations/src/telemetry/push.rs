@@ -5,14 +5,11 @@ use std::time::Duration;
 use agent_performance::metrics::{Counter, MetricsCollector};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use rand::RngExt as _;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::metrics;
+use super::outage::Outage;
 use super::transport::{Collector, NotSent, quoted};
-
-/// How often a collector that is away, or refuses, is warned of.
-const WARN_EVERY: Duration = Duration::from_secs(10 * 60);
 
 /// How long the last figures of a process may take: a collector that hangs must not hold up the end.
 const LAST_PUSH: Duration = Duration::from_secs(1);
@@ -47,8 +44,7 @@ struct Push {
     figures: MetricsCollector,
     sent: Counter,
     failed: Counter,
-    /// When the collector was last warned of; none while all is well.
-    warned: Option<Instant>,
+    outage: Outage,
 }
 
 impl Push {
@@ -62,9 +58,9 @@ impl Push {
         Push {
             sent: counter("ok"),
             failed: counter("failed"),
+            outage: Outage::new("metrics", collector.origin()),
             collector,
             figures,
-            warned: None,
         }
     }
 
@@ -106,27 +102,10 @@ impl Push {
         Ok(())
     }
 
-    /// Tells how it went, but not again and again. Gives the time until the next.
+    /// Tells how it went. Gives the time until the next.
     fn tell(&mut self, pushed: Result<(), NotSent>) -> Duration {
-        let origin = self.collector.origin();
-        match pushed {
-            Ok(()) => {
-                if self.warned.take().is_some() {
-                    tracing::info!("metrics reach the collector at {origin} again");
-                }
-                self.interval()
-            }
-            Err(failure) => {
-                if self.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
-                    self.warned = Some(Instant::now());
-                    tracing::warn!(
-                        "metrics do not reach the collector at {origin}: {}; nothing waits for it, and it is tried every {:?}",
-                        failure.why,
-                        self.interval()
-                    );
-                }
-                failure.retry_after.unwrap_or_default().max(self.interval())
-            }
-        }
+        self.outage.tell(pushed.as_ref().map(|_| ()));
+        let asked = pushed.err().and_then(|failure| failure.retry_after);
+        asked.unwrap_or_default().max(self.interval())
     }
 }

@@ -20,7 +20,44 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Headers that may be added.
 const MAX_HEADERS: usize = 32;
 
-/// Where metrics go.
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Figures.
+    Metrics,
+    /// Spans.
+    Traces,
+}
+
+impl Signal {
+    /// Its part of the names of variables.
+    fn variable(self) -> &'static str {
+        match self {
+            Signal::Metrics => "METRICS",
+            Signal::Traces => "TRACES",
+        }
+    }
+
+    fn path(self) -> &'static str {
+        match self {
+            Signal::Metrics => "v1/metrics",
+            Signal::Traces => "v1/traces",
+        }
+    }
+
+    /// The variable with the milliseconds between two requests.
+    fn interval(self) -> &'static str {
+        match self {
+            Signal::Metrics => "OTEL_METRIC_EXPORT_INTERVAL",
+            Signal::Traces => "OTEL_BSP_SCHEDULE_DELAY",
+        }
+    }
+}
+
+/// How long spans wait for others to go with them, where `OTEL_BSP_SCHEDULE_DELAY` does not say it: OpenTelemetry's own default.
+pub const SPANS_WAIT: Duration = Duration::from_secs(5);
+
+/// Where one signal goes.
 #[derive(Clone, Debug)]
 pub struct OtlpSettings {
     /// Requests are posted here.
@@ -48,17 +85,20 @@ pub struct SettingsError {
 }
 
 impl OtlpSettings {
-    /// What `configured` and the variables say; none where neither names an endpoint, or the variables turn metrics off.
+    /// What `configured` and the variables say; none where neither names an endpoint, or the variables turn the signal off.
     ///
     /// # Errors
     /// A variable that can't be used: to send elsewhere or otherwise than asked would be worse than to say so.
-    pub fn for_metrics(
+    pub fn of(
+        signal: Signal,
         configured: Option<&Url>,
         interval: Duration,
         environment: &Environment,
     ) -> Result<Option<Self>, SettingsError> {
-        let variables = Variables { environment };
-        if variables.is("OTEL_SDK_DISABLED", "true") || variables.is("OTEL_METRICS_EXPORTER", "none") {
+        let variables = Variables { environment, signal };
+        if variables.is("OTEL_SDK_DISABLED", "true")
+            || variables.is(&format!("OTEL_{}_EXPORTER", signal.variable()), "none")
+        {
             return Ok(None);
         }
         let Some(url) = variables.endpoint(configured)? else {
@@ -69,11 +109,13 @@ impl OtlpSettings {
             &["http/protobuf"],
             "this program speaks http/protobuf only",
         )?;
-        variables.one_of(
-            "TEMPORALITY_PREFERENCE",
-            &["cumulative"],
-            "this program sends cumulative figures only",
-        )?;
+        if signal == Signal::Metrics {
+            variables.one_of(
+                "TEMPORALITY_PREFERENCE",
+                &["cumulative"],
+                "this program sends cumulative figures only",
+            )?;
+        }
         let headers = variables.headers()?;
         if !headers.is_empty() && url.scheme() == "http" && !is_this_machine(&url) {
             return Err(SettingsError {
@@ -84,15 +126,10 @@ impl OtlpSettings {
         Ok(Some(OtlpSettings {
             url,
             headers,
-            timeout: variables
-                .milliseconds("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT")?
-                .or(variables.milliseconds("OTEL_EXPORTER_OTLP_TIMEOUT")?)
-                .unwrap_or(TIMEOUT),
+            timeout: variables.time("TIMEOUT")?.unwrap_or(TIMEOUT),
             gzip: variables.one_of("COMPRESSION", &["none", "gzip"], "it is `gzip` or `none`")?
                 == Some("gzip"),
-            interval: variables
-                .milliseconds("OTEL_METRIC_EXPORT_INTERVAL")?
-                .unwrap_or(interval),
+            interval: variables.milliseconds(signal.interval())?.unwrap_or(interval),
             resource: resource::of(environment),
         }))
     }
@@ -122,6 +159,7 @@ fn is_this_machine(url: &Url) -> bool {
 
 struct Variables<'a> {
     environment: &'a Environment,
+    signal: Signal,
 }
 
 impl<'a> Variables<'a> {
@@ -131,17 +169,26 @@ impl<'a> Variables<'a> {
             .is_some_and(|given| given.trim().eq_ignore_ascii_case(value))
     }
 
-    /// The variable for metrics alone, or the one for all signals, with its name.
-    fn of_metrics(&self, name: &str) -> Option<(String, &'a str)> {
-        [
-            format!("OTEL_EXPORTER_OTLP_METRICS_{name}"),
-            format!("OTEL_EXPORTER_OTLP_{name}"),
-        ]
-        .into_iter()
-        .find_map(|variable| Some((variable.clone(), self.environment.get(&variable)?.trim())))
+    /// The variable for this signal alone.
+    fn own(&self, name: &str) -> String {
+        format!("OTEL_EXPORTER_OTLP_{}_{name}", self.signal.variable())
     }
 
-    /// The one for metrics is taken as it is; to the one for all, and to ours, the path is added.
+    /// The variable for this signal alone, or the one for all, with its name.
+    fn given(&self, name: &str) -> Option<(String, &'a str)> {
+        [self.own(name), format!("OTEL_EXPORTER_OTLP_{name}")]
+            .into_iter()
+            .find_map(|variable| Some((variable.clone(), self.environment.get(&variable)?.trim())))
+    }
+
+    fn time(&self, name: &str) -> Result<Option<Duration>, SettingsError> {
+        match self.given(name) {
+            Some((variable, _)) => self.milliseconds(&variable),
+            None => Ok(None),
+        }
+    }
+
+    /// The one for this signal is taken as it is; to the one for all, and to ours, the path is added.
     fn endpoint(&self, configured: Option<&Url>) -> Result<Option<Url>, SettingsError> {
         let parse = |variable: &str, text: &str| {
             let url = Url::parse(text).ok();
@@ -152,9 +199,9 @@ impl<'a> Variables<'a> {
                 why: "it is no address like http://127.0.0.1:4318, without user and password",
             })
         };
-        let own = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
-        if let Some(text) = self.environment.get(own) {
-            return parse(own, text).map(Some);
+        let own = self.own("ENDPOINT");
+        if let Some(text) = self.environment.get(&own) {
+            return parse(&own, text).map(Some);
         }
         let common = "OTEL_EXPORTER_OTLP_ENDPOINT";
         let base = match self.environment.get(common) {
@@ -162,7 +209,7 @@ impl<'a> Variables<'a> {
             None => configured.cloned(),
         };
         Ok(base.map(|mut url| {
-            let path = format!("{}/v1/metrics", url.path().trim_end_matches('/'));
+            let path = format!("{}/{}", url.path().trim_end_matches('/'), self.signal.path());
             url.set_path(&path);
             url
         }))
@@ -174,7 +221,7 @@ impl<'a> Variables<'a> {
         allowed: &[&'static str],
         why: &'static str,
     ) -> Result<Option<&'static str>, SettingsError> {
-        let Some((variable, given)) = self.of_metrics(name) else {
+        let Some((variable, given)) = self.given(name) else {
             return Ok(None);
         };
         let found = allowed.iter().find(|allowed| given.eq_ignore_ascii_case(allowed));
@@ -198,14 +245,14 @@ impl<'a> Variables<'a> {
         }
     }
 
-    /// `name=value,name=value`, values with percent signs where they need them. The same names of both variables: metrics' win.
+    /// `name=value,name=value`, values with percent signs where they need them. Of names in both variables, those of the signal win.
     fn headers(&self) -> Result<HeaderMap, SettingsError> {
         let mut headers = HeaderMap::new();
-        for variable in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"] {
-            let given = self.environment.get(variable).unwrap_or_default();
+        for variable in ["OTEL_EXPORTER_OTLP_HEADERS".to_owned(), self.own("HEADERS")] {
+            let given = self.environment.get(&variable).unwrap_or_default();
             for pair in given.split(',').filter(|pair| !pair.trim().is_empty()) {
                 let wrong = |why| SettingsError {
-                    variable: variable.to_owned(),
+                    variable: variable.clone(),
                     why,
                 };
                 let (name, value) = pair

@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use agent_config::environment::Environment;
 use agent_performance::connection_pool::{ConnectionPoolConfig, HttpConnectionPool};
+use agent_performance::instrumentation::{SpanKind, SpanValue, Tracer, within};
 use agent_performance::metrics::{MetricUnit, MetricsCollector, NO_TAGS};
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric, number_data_point};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,13 +25,15 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::metrics::{requests, requests_of};
-use super::{Collector, OtlpSettings, push_metrics, resource};
+use super::{Collector, OtlpSettings, SPANS_WAIT, Signal, push_metrics, push_spans, resource};
 
 /// What a receiver got: the head of the request in lower case, and the message.
-type Got = (String, ExportMetricsServiceRequest);
+type Got<M> = (String, M);
 
 /// Answers each request with the next of `answers`, and the last one again and again.
-async fn receiver(answers: Vec<(&'static str, Vec<u8>)>) -> (SocketAddr, mpsc::Receiver<Got>) {
+async fn receiver<M: prost::Message + Default + 'static>(
+    answers: Vec<(&'static str, Vec<u8>)>,
+) -> (SocketAddr, mpsc::Receiver<Got<M>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, got) = mpsc::channel(64);
@@ -54,7 +59,7 @@ async fn receiver(answers: Vec<(&'static str, Vec<u8>)>) -> (SocketAddr, mpsc::R
     (address, got)
 }
 
-async fn read(stream: &mut TcpStream) -> Option<Got> {
+async fn read<M: prost::Message + Default>(stream: &mut TcpStream) -> Option<Got<M>> {
     let mut bytes = Vec::new();
     let head = loop {
         if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -80,13 +85,13 @@ async fn read(stream: &mut TcpStream) -> Option<Got> {
             .unwrap();
         body = plain;
     }
-    Some((text, ExportMetricsServiceRequest::decode(&*body).unwrap()))
+    Some((text, M::decode(&*body).unwrap()))
 }
 
 fn settings(address: SocketAddr, variables: &[(&str, &str)]) -> OtlpSettings {
     let url = Url::parse(&format!("http://{address}")).unwrap();
     let environment = Environment::from_pairs(variables.iter().copied());
-    OtlpSettings::for_metrics(Some(&url), Duration::from_secs(1), &environment)
+    OtlpSettings::of(Signal::Metrics, Some(&url), Duration::from_secs(1), &environment)
         .unwrap()
         .unwrap()
 }
@@ -231,7 +236,7 @@ fn the_resource_says_who_sends_and_the_variables_win() {
 
 #[tokio::test]
 async fn a_receiver_of_the_published_definitions_gets_the_figures_again_and_again() {
-    let (address, mut got) = receiver(vec![("200 OK", Vec::new())]).await;
+    let (address, mut got) = receiver::<ExportMetricsServiceRequest>(vec![("200 OK", Vec::new())]).await;
     let variables = [
         (
             "OTEL_EXPORTER_OTLP_HEADERS",
@@ -355,7 +360,7 @@ async fn what_a_receiver_says_is_heeded() {
             "it refused 7 of the figures: too old",
         ),
     ] {
-        let (address, mut got) = receiver(vec![answer]).await;
+        let (address, mut got) = receiver::<ExportMetricsServiceRequest>(vec![answer]).await;
         let figures = figures();
         let token = CancellationToken::new();
         let pushing = push_metrics(collector(settings(address, &[])), figures, token.clone());
@@ -395,7 +400,7 @@ fn the_standard_variables_decide() {
     let url = Url::parse("http://127.0.0.1:1").unwrap();
     let read = |configured: Option<&Url>, variables: &[(&str, &str)]| {
         let environment = Environment::from_pairs(variables.iter().copied());
-        OtlpSettings::for_metrics(configured, Duration::from_secs(60), &environment)
+        OtlpSettings::of(Signal::Metrics, configured, Duration::from_secs(60), &environment)
     };
     let to = |configured, variables: &[(&str, &str)]| {
         read(configured, variables)
@@ -453,6 +458,111 @@ fn the_standard_variables_decide() {
     assert!(kept.secrets().iter().any(|secret| secret.expose() == "abcdefgh"));
 }
 
+/// A tracer with a task that sends what it takes to `address`, until the token is cancelled.
+fn tracing_to(
+    address: SocketAddr,
+    variables: &[(&str, &str)],
+    figures: &MetricsCollector,
+) -> (Tracer, CancellationToken, impl Future<Output = ()> + use<>) {
+    let url = Url::parse(&format!("http://{address}")).unwrap();
+    let environment = Environment::from_pairs(variables.iter().copied());
+    let settings = OtlpSettings::of(Signal::Traces, Some(&url), SPANS_WAIT, &environment);
+    let (tracer, finished) = Tracer::new(figures);
+    let token = CancellationToken::new();
+    let collector = collector(settings.unwrap().unwrap());
+    let pushing = push_spans(collector, finished, figures.clone(), token.clone());
+    (tracer, token, pushing)
+}
+
+fn spans(request: &ExportTraceServiceRequest) -> &[Span] {
+    &request.resource_spans[0].scope_spans[0].spans
+}
+
+#[tokio::test]
+async fn spans_reach_a_receiver_of_the_published_definitions() {
+    let answers = vec![("503 Service Unavailable", Vec::new()), ("200 OK", Vec::new())];
+    let (address, mut got) = receiver::<ExportTraceServiceRequest>(answers).await;
+    let figures = MetricsCollector::new();
+    let variables = [
+        ("OTEL_BSP_SCHEDULE_DELAY", "1000"),
+        ("OTEL_TRACES_EXPORTER", "otlp"),
+    ];
+    let (tracer, token, pushing) = tracing_to(address, &variables, &figures);
+    let mut outer = tracer.span(SpanKind::Internal, || "invoke_agent a".to_owned());
+    outer.set("gen_ai.usage.input_tokens", 7);
+    within(outer.context(), async {
+        let mut inner = tracer.span(SpanKind::Client, || "chat m".to_owned());
+        inner.set(
+            "gen_ai.response.finish_reasons",
+            SpanValue::Texts(vec!["end_turn".into()]),
+        );
+        inner.fail("overloaded_error");
+    })
+    .await;
+    drop(outer);
+    let watching = async {
+        let (head, first) = got.recv().await.unwrap();
+        assert!(head.starts_with("post /v1/traces http/1.1"), "{head}");
+        let (_, again) = got.recv().await.unwrap();
+        assert_eq!(first, again, "what did not arrive is sent again");
+        let [inner, outer] = spans(&again) else {
+            panic!("{again:?}")
+        };
+        assert_eq!((inner.name.as_str(), inner.kind), ("chat m", 3));
+        assert_eq!((outer.name.as_str(), outer.kind), ("invoke_agent a", 1));
+        assert_eq!(inner.trace_id, outer.trace_id);
+        assert_eq!((inner.trace_id.len(), inner.span_id.len()), (16, 8));
+        assert_eq!(inner.parent_span_id, outer.span_id);
+        assert!(outer.parent_span_id.is_empty() && outer.status.is_none());
+        assert_eq!(inner.status.as_ref().unwrap().code, 2, "an error");
+        assert_eq!(text(&inner.attributes, "error.type"), "overloaded_error");
+        assert_eq!(
+            text(&outer.attributes, "gen_ai.usage.input_tokens"),
+            "7 as a number"
+        );
+        assert!(inner.start_time_unix_nano >= outer.start_time_unix_nano);
+        assert!(inner.end_time_unix_nano >= inner.start_time_unix_nano);
+        // What comes last is sent at the end.
+        drop(tracer.span(SpanKind::Internal, || "last".to_owned()));
+        token.cancel();
+        let (_, last) = got.recv().await.unwrap();
+        assert_eq!(spans(&last)[0].name, "last");
+    };
+    tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(pushing, watching) })
+        .await
+        .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn spans_for_a_collector_that_is_away_are_dropped_and_counted() {
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let figures = MetricsCollector::new();
+    let (tracer, token, pushing) = tracing_to(closed, &[], &figures);
+    let making = async {
+        for _ in 0..3600 {
+            for _ in 0..10 {
+                drop(tracer.span(SpanKind::Internal, || "x".to_owned()));
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        token.cancel();
+    };
+    let warnings = warnings_of(async {
+        tokio::join!(pushing, making);
+    });
+    let warnings = warnings.await;
+    assert!((5..=7).contains(&warnings.len()), "{warnings:?}");
+    let dropped = figures
+        .get_metric_statistics("telemetry.spans_dropped")
+        .unwrap()
+        .sum;
+    assert!((30_000.0..36_000.0).contains(&dropped), "{dropped}");
+}
+
 proptest::proptest! {
     #[test]
     fn no_variable_makes_it_panic(value in "\\PC{0,40}", which in 0usize..6) {
@@ -466,6 +576,6 @@ proptest::proptest! {
         ][which];
         let environment = Environment::from_pairs([(name, value)]);
         let url = Url::parse("http://127.0.0.1:1").unwrap();
-        drop(OtlpSettings::for_metrics(Some(&url), Duration::from_secs(1), &environment));
+        drop(OtlpSettings::of(Signal::Metrics, Some(&url), Duration::from_secs(1), &environment));
     }
 }

@@ -4,6 +4,7 @@
 //!   once, however it ends.
 //! * [`record_memory!`](crate::record_memory) records what a component holds.
 //! * [`SpanTimings`] turns spans of `tracing` into timings.
+//! * [`Tracer`] takes spans of work, each within another, where someone wants them; [`SpanContext`] is how that travels.
 //! * [`SystemMetrics`] reads the machine, [`EventLoopLag`] the runtime. Nothing of it runs unless it is started.
 
 mod event_loop;
@@ -11,6 +12,8 @@ mod guard;
 mod macros;
 mod spans;
 mod system;
+mod trace_context;
+mod traces;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +26,8 @@ pub use guard::{TimingGuard, timed};
 pub use macros::bytes_of;
 pub use spans::{MAX_SPAN_NAMES, SpanTimings};
 pub use system::{CgroupFigures, MemoryFigures, SystemMetrics};
+pub use trace_context::{SpanContext, current, under, within};
+pub use traces::{FinishedSpan, MAX_WAITING, Span, SpanKind, SpanValue, Tracer};
 
 /// A time between nine tenths of `interval` and all of it.
 fn jittered(interval: Duration) -> Duration {

@@ -1,8 +1,8 @@
 //! The collector: what everything records to and reads from.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +15,7 @@ use super::series::{Context, Nature, Series};
 use super::tags::{MAX_NAME_BYTES, TagSet, cleaned};
 use super::types::{MetricKind, MetricStatistics, MetricUnit, PerformanceMetric};
 use crate::clock::{Clock, micros};
+use crate::instrumentation::Tracer;
 
 /// Longest retention. A month of samples is a database's work.
 const MAX_RETENTION: Duration = Duration::from_secs(31 * 24 * 3600);
@@ -56,6 +57,7 @@ struct Inner {
     registry: Registry,
     context: Arc<Context>,
     retention: u64,
+    tracer: OnceLock<Tracer>,
 }
 
 impl MetricsCollector {
@@ -81,6 +83,7 @@ impl MetricsCollector {
             registry: Registry::new(config.max_series, retention, raw_samples, Arc::clone(&context)),
             context,
             retention,
+            tracer: OnceLock::new(),
         }))
     }
 
@@ -208,6 +211,16 @@ impl MetricsCollector {
             }
         });
         gathered.statistics()
+    }
+
+    /// From now on spans of whatever is measured here go to `tracer`, too. Only the first is taken; false for any other.
+    pub fn trace_to(&self, tracer: Tracer) -> bool {
+        self.0.tracer.set(tracer).is_ok()
+    }
+
+    /// Who takes spans; nobody unless [`trace_to`](Self::trace_to) named someone.
+    pub fn tracer(&self) -> Tracer {
+        self.0.tracer.get().cloned().unwrap_or_default()
     }
 
     /// How long ago the collector was made.

@@ -108,7 +108,7 @@ impl Daemon {
         let watch = own_watch::begin(data);
         descriptors::make_room(config.server.max_connections.into());
         let mut core = Core::build(loaded, environment, keys, Presence::Person, Pace::DAEMON)?;
-        let collector = telemetry::collector(loaded, environment, &core, keys.redactor());
+        let targets = telemetry::Targets::new(loaded, environment, &core, keys.redactor());
         let token_file = token_file(config);
         let kept = token::load_or_create(&token_file).map_err(|error| {
             unavailable(
@@ -143,7 +143,7 @@ impl Daemon {
         };
         core.start();
         keys.keep(&front);
-        telemetry::start(collector, &core, &front);
+        targets.start(&core);
         if let Some(watch) = &watch {
             own_watch::start(watch, core.performance.metrics(), &front);
         }

@@ -33,7 +33,7 @@ pub(super) struct Models {
 /// What answers of one model to requests for one model are recorded in.
 pub(super) struct ModelHandles {
     requested: Box<str>,
-    answering: Box<str>,
+    pub(super) answering: Box<str>,
     /// Of requests that went well.
     pub(super) duration: Timing,
     pub(super) first_chunk: Timing,
@@ -133,7 +133,7 @@ impl Models {
         }
     }
 
-    fn tags<'a>(&'a self, requested: &'a str) -> [(&'static str, &'a str); 5] {
+    pub(super) fn tags<'a>(&'a self, requested: &'a str) -> [(&'static str, &'a str); 5] {
         [
             ("gen_ai.operation.name", "chat"),
             ("gen_ai.provider.name", "anthropic"),

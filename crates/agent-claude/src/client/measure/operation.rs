@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use agent_performance::instrumentation::{Span, SpanKind, SpanValue};
 use agent_performance::metrics::GaugeGuard;
 
 use super::models::ModelHandles;
 use super::{Meter, RequestKind};
 use crate::error::{ClaudeError, ClaudeResult};
-use crate::messages::{Message, Usage};
+use crate::messages::{Message, StopReason, Usage};
 use crate::stream::StreamEvent;
 
 /// Records one request, once, whatever ends it; dropped before its end, it was cancelled. Without a meter, nothing.
@@ -27,6 +28,7 @@ struct UnderWay {
     tokens: Tokens,
     /// When the last piece of a stream came.
     last_chunk: Option<Instant>,
+    span: Span,
     _in_flight: GaugeGuard,
 }
 
@@ -45,6 +47,7 @@ impl Operation {
         Operation(meter.map(|meter| {
             Box::new(UnderWay {
                 begun: Instant::now(),
+                span: span(meter, kind, model),
                 _in_flight: meter.in_flight.hold(),
                 meter: Arc::clone(meter),
                 kind,
@@ -66,6 +69,10 @@ impl Operation {
 
     /// Takes the whole answer.
     pub(in super::super) fn answered(&mut self, message: &Message) {
+        if let Some(under_way) = &mut self.0 {
+            under_way.span.set("gen_ai.response.id", message.id.as_str());
+            under_way.stopped(message.stop_reason.as_ref());
+        }
         self.answered_by(&message.model, &message.usage);
     }
 
@@ -121,10 +128,30 @@ impl Operation {
     }
 
     fn end(&mut self, error_type: Option<&'static str>) {
-        if let Some(under_way) = self.0.take() {
+        if let Some(mut under_way) = self.0.take() {
             under_way.end(error_type);
         }
     }
+}
+
+/// The span of a request for a message; of others there is none.
+fn span(meter: &Meter, kind: RequestKind, model: &str) -> Span {
+    if kind != RequestKind::Messages {
+        return Span::default();
+    }
+    let mut span = meter
+        .collector
+        .tracer()
+        .span(SpanKind::Client, || format!("chat {model}"));
+    if span.is_recorded() {
+        for (key, value) in meter.models.tags(model) {
+            match value.parse::<u64>() {
+                Ok(port) if key == "server.port" => span.set(key, port),
+                _ => span.set(key, value),
+            }
+        }
+    }
+    span
 }
 
 impl fmt::Debug for Operation {
@@ -143,8 +170,12 @@ impl UnderWay {
     fn saw(&mut self, event: &StreamEvent) {
         match event {
             StreamEvent::ContentBlockDelta { .. } => self.chunk(),
-            StreamEvent::MessageStart { message } => self.began(&message.model, &message.usage),
+            StreamEvent::MessageStart { message } => {
+                self.span.set("gen_ai.response.id", message.id.as_str());
+                self.began(&message.model, &message.usage);
+            }
             StreamEvent::MessageDelta(delta) => {
+                self.stopped(delta.delta.stop_reason.as_ref());
                 if let Some(usage) = &delta.usage {
                     self.tokens.told(usage);
                 }
@@ -174,8 +205,32 @@ impl UnderWay {
         self.handles = Some(self.meter.models.handles(&self.model, model));
     }
 
-    fn end(&self, error_type: Option<&'static str>) {
+    /// Says in the span what the figures say in their tags.
+    fn describe(&mut self, error_type: Option<&'static str>) {
+        if let Some(error_type) = error_type {
+            self.span.fail(error_type);
+        }
+        if let Some(handles) = &self.handles {
+            self.span.set("gen_ai.response.model", &*handles.answering);
+        }
+        if let Some(tokens) = self.tokens.prompt() {
+            self.span.set("gen_ai.usage.input_tokens", tokens);
+        }
+        if let Some(tokens) = self.tokens.output {
+            self.span.set("gen_ai.usage.output_tokens", tokens);
+        }
+    }
+
+    fn stopped(&mut self, reason: Option<&StopReason>) {
+        if let Some(reason) = reason {
+            let reasons = SpanValue::Texts(vec![reason.as_str().to_owned()]);
+            self.span.set("gen_ai.response.finish_reasons", reasons);
+        }
+    }
+
+    fn end(&mut self, error_type: Option<&'static str>) {
         self.meter.ended(self.kind, error_type);
+        self.describe(error_type);
         if self.kind != RequestKind::Messages {
             return;
         }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use agent_core::session::SessionId;
 use agent_core::{Agent, RunLimits};
+use agent_performance::instrumentation::{SpanContext, within};
 use agent_performance::lifecycle::Lifecycle;
 use parking_lot::Mutex;
 
@@ -50,6 +51,8 @@ pub(crate) struct Order {
     pub(crate) limits: RunLimits,
     /// Under what key the client may send the same again.
     pub(crate) key: Option<(KeyId, Fingerprint)>,
+    /// The place in the client's trace that it belongs to.
+    pub(crate) trace: Option<SpanContext>,
 }
 
 /// What came of an order.
@@ -133,9 +136,10 @@ impl Turns {
         let turn = Arc::new(Turn::new(TurnId::generate(), order.session));
         book.begin(&turn, order.key);
         drop(book);
+        let trace = order.trace;
         let task = conduct::conduct(Arc::clone(&self.inner), Arc::clone(&turn), order);
         // A task that is refused ends the turn when it is dropped.
-        drop(self.inner.lifecycle.spawn("turn", task));
+        drop(self.inner.lifecycle.spawn("turn", within(trace, task)));
         Ok(Started::Turn {
             turn,
             is_repeated: false,

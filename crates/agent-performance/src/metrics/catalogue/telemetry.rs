@@ -2,8 +2,15 @@
 
 use super::Declaration;
 
-pub(super) const ROWS: &[Declaration] = &[Declaration::counter(
-    "telemetry.exports",
-    "Requests to the OTLP collector: `ok`, or `failed` because it could not be reached or refused",
-    &["signal", "outcome"],
-)];
+pub(super) const ROWS: &[Declaration] = &[
+    Declaration::counter(
+        "telemetry.exports",
+        "Requests to the OTLP collector: `ok`, or `failed` because it could not be reached or refused",
+        &["signal", "outcome"],
+    ),
+    Declaration::counter(
+        "telemetry.spans_dropped",
+        "Spans that were not sent: too many waited, or the collector was away for too long",
+        &[],
+    ),
+];

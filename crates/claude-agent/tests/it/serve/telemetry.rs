@@ -5,8 +5,11 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::{metric, number_data_point};
-use prost::Message as _;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+use serde_json::json;
 
 use super::{Daemon, command, question};
 use crate::support::{DEADLINE, Machine, Simulator, expect_code, finish, stderr, wait_until};
@@ -14,8 +17,8 @@ use crate::support::{DEADLINE, Machine, Simulator, expect_code, finish, stderr, 
 /// A credential for the collector: the run of all tests looks for it in every file and in what is printed.
 const HEADERS: &str = "x-collector-key=collector-key-never-printed";
 
-/// A collector on loopback: where it is, and the head and body of each request that it got.
-fn receiver() -> (String, Receiver<(String, ExportMetricsServiceRequest)>) {
+/// A collector on loopback: where it is, and the head and message of each request that it got for `path`.
+fn receiver<M: Message + Default + 'static>(path: &'static str) -> (String, Receiver<(String, M)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (sender, got) = sync_channel(100);
@@ -37,12 +40,13 @@ fn receiver() -> (String, Receiver<(String, ExportMetricsServiceRequest)>) {
                 if bytes.len() < end + 4 + length {
                     continue;
                 }
-                let message = ExportMetricsServiceRequest::decode(&bytes[end + 4..end + 4 + length]).unwrap();
-                bytes.drain(..end + 4 + length);
+                let body: Vec<u8> = bytes.drain(..end + 4 + length).skip(end + 4).collect();
                 stream
                     .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
                     .unwrap();
-                sender.try_send((head, message)).ok();
+                if head.starts_with(&format!("post {path} ")) {
+                    sender.try_send((head, M::decode(&*body).unwrap())).ok();
+                }
             }
         }
     });
@@ -73,7 +77,7 @@ fn total(message: &ExportMetricsServiceRequest, name: &str) -> f64 {
 #[test]
 fn a_collector_gets_what_the_daemon_does_and_its_credential_goes_nowhere_else() {
     let (machine, simulator) = (Machine::new(), Simulator::start(&[]));
-    let (url, got) = receiver();
+    let (url, got) = receiver::<ExportMetricsServiceRequest>("/v1/metrics");
     let mut command = command(
         &machine,
         &simulator,
@@ -88,7 +92,6 @@ fn a_collector_gets_what_the_daemon_does_and_its_credential_goes_nowhere_else() 
     let arrived = |wanted: f64| {
         wait_until("the figures arrive", || {
             let (head, message) = got.recv_timeout(DEADLINE).unwrap();
-            assert!(head.starts_with("post /v1/metrics "), "{head}");
             assert!(
                 head.contains("x-collector-key: collector-key-never-printed"),
                 "{head}"
@@ -108,6 +111,96 @@ fn a_collector_gets_what_the_daemon_does_and_its_credential_goes_nowhere_else() 
         stderr(&output).contains("metrics are sent to http://127.0.0.1"),
         "{}",
         stderr(&output)
+    );
+}
+
+/// The caller's span, of whose trace everything is part.
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const CALLER: &str = "00f067aa0ba902b7";
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_turn_is_a_trace_from_the_caller_down_to_the_command() {
+    let (machine, simulator) = (Machine::new(), Simulator::start(&[]));
+    let (url, got) = receiver::<ExportTraceServiceRequest>("/v1/traces");
+    machine.write("show.sh", "env > seen.txt");
+    let allowed = ("TOOLS__ALLOWED_COMMANDS", r#"["sh show.sh"]"#);
+    let settings = [
+        allowed,
+        ("AGENT__PERMISSION_MODE", "policy"),
+        ("MONITORING__OTLP_ENDPOINT", &url),
+    ];
+    let mut command = command(&machine, &simulator, &settings);
+    command.env("OTEL_BSP_SCHEDULE_DELAY", "1000");
+    let daemon = Daemon::start_command(&machine, command);
+    let caller = format!("00-{TRACE}-{CALLER}-01");
+    let session = daemon
+        .post("/api/v1/sessions", &json!({"workspace": machine.workspace()}))
+        .expect(201)
+        .json();
+    let session = session["id"].as_str().unwrap();
+    daemon
+        .request("POST", &format!("/api/v1/sessions/{session}/turns"))
+        .header("traceparent", &caller)
+        .json(&json!({"prompt": "Run `sh show.sh`"}))
+        .send(daemon.connect())
+        .expect(201);
+    daemon
+        .request("POST", "/v1/messages")
+        .header("traceparent", &caller)
+        .json(&question("Hello"))
+        .send(daemon.connect())
+        .expect(200);
+    let mut spans: Vec<Span> = Vec::new();
+    wait_until("the turn's spans arrive", || {
+        let Ok((_, message)) = got.recv_timeout(DEADLINE) else {
+            panic!("no more spans came: {spans:#?}");
+        };
+        spans.extend(message.resource_spans[0].scope_spans[0].spans.clone());
+        spans.iter().any(|span| span.name == "invoke_agent claude-agent") && spans.len() >= 5
+    });
+    assert!(spans.iter().all(|span| hex(&span.trace_id) == TRACE), "{spans:?}");
+    let named =
+        |name: &str| -> Vec<&Span> { spans.iter().filter(|span| span.name.starts_with(name)).collect() };
+    let attributes = |span: &Span| format!("{:?}", span.attributes);
+    let run = named("invoke_agent")[0];
+    assert_eq!(hex(&run.parent_span_id), CALLER);
+    assert!(attributes(run).contains(session), "{run:?}");
+    let tool = named("execute_tool bash")[0];
+    assert_eq!(tool.parent_span_id, run.span_id);
+    let (own, relayed): (Vec<&Span>, Vec<&Span>) = named("chat claude")
+        .into_iter()
+        .partition(|chat| chat.parent_span_id == run.span_id);
+    assert_eq!((own.len(), relayed.len()), (2, 1), "{spans:?}");
+    assert_eq!(hex(&relayed[0].parent_span_id), CALLER);
+    for chat in own.iter().chain(&relayed) {
+        assert_eq!(chat.kind, 3, "a client");
+        for said in [
+            "gen_ai.usage.input_tokens",
+            "gen_ai.response.model",
+            "\"anthropic\"",
+            "server.address",
+        ] {
+            assert!(attributes(chat).contains(said), "{said}: {chat:?}");
+        }
+    }
+    assert!(
+        attributes(own[0]).contains("tool_use"),
+        "the reason that it ended: {:?}",
+        own[0]
+    );
+    assert!(
+        !format!("{spans:?}").contains("show.sh"),
+        "no prompts, no arguments"
+    );
+    let seen = machine.read("seen.txt");
+    let below = format!("TRACEPARENT=00-{TRACE}-{}-01", hex(&tool.span_id));
+    assert!(
+        seen.contains(&below) && !seen.contains("OTEL_"),
+        "{below}: {seen}"
     );
 }
 
@@ -148,7 +241,9 @@ fn a_collector_that_is_not_there_is_warned_of_once_and_a_wrong_variable_sends_no
     daemon.signal("TERM");
     let output = daemon.output();
     expect_code(&output, 0);
-    let told = stderr(&output).matches("do not reach the collector").count();
+    let told = stderr(&output)
+        .matches("metrics do not reach the collector")
+        .count();
     assert_eq!(told, 1, "{}", stderr(&output));
 
     // A variable for the whole machine, meant for others.
