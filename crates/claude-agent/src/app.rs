@@ -12,6 +12,7 @@ mod keys;
 mod lock;
 mod pace;
 mod performance;
+mod reload;
 mod service_manager;
 
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ mod ends;
 mod health;
 mod keys;
 mod observed;
+mod reload;
 mod replicas;
 mod signing;
 mod start;
