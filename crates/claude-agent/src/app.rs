@@ -13,6 +13,7 @@ mod lock;
 mod own_watch;
 mod pace;
 mod performance;
+mod reload;
 mod service_manager;
 
 use std::path::{Path, PathBuf};

@@ -130,19 +130,12 @@ fn dispatch(cli: Cli, redactor: &Redactor) -> Result<Exit, Failure> {
         }
         Command::Serve(args) => {
             let sources = daemon_sources(&common, &args)?;
-            let (loaded, environment) = load_from(sources, common.quiet)?;
+            let (loaded, _) = load_from(sources.clone(), common.quiet)?;
             let logs = app::log_buffer(redactor);
             let spans = SpanTimings::default();
             logging::start_daemon(&loaded.config, &logs, &spans, redactor);
             let keys = Keys::open(&loaded, redactor)?;
-            block_on(serve::execute(
-                loaded,
-                &environment,
-                &keys,
-                logs,
-                &spans,
-                common.quiet,
-            ))
+            block_on(serve::execute(loaded, sources, &keys, logs, &spans, common.quiet))
         }
         Command::Chat(args) => {
             let (loaded, environment) = load(&common, redactor, Some(&args.agent))?;

@@ -7,6 +7,7 @@ mod health;
 mod keys;
 mod observed;
 mod page;
+mod reload;
 mod replicas;
 mod signing;
 mod start;
