@@ -61,6 +61,24 @@ const NEEDS: &[Need] = &[
         is_there: is_installed,
     },
     Need {
+        program: "dbus-daemon",
+        package: "dbus-daemon",
+        why: "the tests give the daemon a session's bus",
+        is_there: is_installed,
+    },
+    Need {
+        program: "gnome-keyring-daemon",
+        package: "gnome-keyring",
+        why: "the tests take API keys from a real keyring",
+        is_there: is_installed,
+    },
+    Need {
+        program: "secret-tool",
+        package: "libsecret-tools",
+        why: "the tests put API keys into it",
+        is_there: is_installed,
+    },
+    Need {
         program: "python3",
         package: "python3-venv",
         why: "the tests run Python clients against the gateway",

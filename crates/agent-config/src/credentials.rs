@@ -13,6 +13,10 @@ use crate::sections::ProductionConfig;
 pub(crate) const KEY_VARIABLE: &str = "ANTHROPIC_API_KEY";
 /// The setting of the file that it can be in instead.
 const KEY_FILE: &str = "api.api_key_file";
+/// The program that can be asked for it instead.
+const KEY_COMMAND: &str = "api.api_key_command";
+/// The entry of the keyring that can hold it instead.
+const KEY_KEYRING: &str = "api.api_key_keyring";
 
 /// Where systemd puts what `LoadCredential=` and `SetCredentialEncrypted=` name.
 const SYSTEMD_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
@@ -28,7 +32,7 @@ pub(crate) struct Credentials {
     pub(crate) api_key: Option<Secret>,
     pub(crate) source: Option<KeySource>,
     pub(crate) problems: Vec<Problem>,
-    pub(crate) warning: Option<Problem>,
+    pub(crate) warnings: Vec<Problem>,
 }
 
 /// Where the API key comes from. Of several places the first in this order counts; keys stored with `keys add` are used where
@@ -39,6 +43,10 @@ pub enum KeySource {
     Environment,
     /// The file that `api.api_key_file` names.
     File(PathBuf),
+    /// The program that `api.api_key_command` names. Whoever uses the key asks it.
+    Command(PathBuf),
+    /// The account in the system's keyring that `api.api_key_keyring` names. Whoever uses the key asks it.
+    Keyring(String),
     /// A credential that systemd gave the unit: `anthropic-api-key` in `$CREDENTIALS_DIRECTORY`.
     Systemd(PathBuf),
 }
@@ -48,6 +56,8 @@ impl std::fmt::Display for KeySource {
         match self {
             Self::Environment => f.write_str(KEY_VARIABLE),
             Self::File(path) => write!(f, "{} ({KEY_FILE})", path.display()),
+            Self::Command(program) => write!(f, "the output of {} ({KEY_COMMAND})", program.display()),
+            Self::Keyring(account) => write!(f, "the keyring's entry {account} ({KEY_KEYRING})"),
             Self::Systemd(path) => write!(f, "{} (systemd)", path.display()),
         }
     }
@@ -60,15 +70,16 @@ pub(crate) fn find(
     origin: impl Fn(&str) -> Origin,
 ) -> Credentials {
     let mut found = Credentials::default();
-    let about_file = |key: &str, path: &Path, message: String, valid: String| Problem {
+    let about = |key: &str, value: String, (message, valid): (String, String)| Problem {
         key: key.to_owned(),
-        value: Some(crate::setting::Kind::Path.shown(&toml::Value::String(path.display().to_string()))),
+        value: Some(crate::setting::Kind::Path.shown(&toml::Value::String(value))),
         origin: Some(origin(key)),
         message,
         valid,
     };
-
     let file = config.api.api_key_file.as_deref();
+    let command = config.api.api_key_command.first().map(Path::new);
+    let keyring = config.api.api_key_keyring.as_deref();
     if let Some(text) = environment.get(KEY_VARIABLE) {
         match parse_api_key(text) {
             Ok(key) => (found.api_key, found.source) = (Some(key), Some(KeySource::Environment)),
@@ -80,20 +91,24 @@ pub(crate) fn find(
                 valid: VALID_KEY.to_owned(),
             }),
         }
-        found.warning = file.map(|path| {
-            let message = format!("is not read, because {KEY_VARIABLE} is set");
-            about_file(
-                KEY_FILE,
-                path,
-                message,
-                format!("either this file or {KEY_VARIABLE}"),
-            )
-        });
     } else if let Some(path) = file {
         match read_key(path) {
             Ok(key) => (found.api_key, found.source) = (Some(key), Some(KeySource::File(path.to_owned()))),
-            Err((message, valid)) => found.problems.push(about_file(KEY_FILE, path, message, valid)),
+            Err(wrong) => found
+                .problems
+                .push(about(KEY_FILE, path.display().to_string(), wrong)),
         }
+    } else if let Some(program) = command {
+        match files::check_program(program) {
+            Ok(()) => found.source = Some(KeySource::Command(program.to_owned())),
+            Err((what, valid)) => {
+                let wrong = (format!("names a program that {what}"), valid);
+                let shown = program.display().to_string();
+                found.problems.push(about(KEY_COMMAND, shown, wrong));
+            }
+        }
+    } else if let Some(account) = keyring {
+        found.source = Some(KeySource::Keyring(account.to_owned()));
     } else if let Some(folder) = environment.get(SYSTEMD_VARIABLE) {
         let path = Path::new(folder).join(SYSTEMD_NAME);
         // Units have other credentials, too; one that is not there was not meant for this.
@@ -109,6 +124,22 @@ pub(crate) fn find(
                 }),
             }
         }
+    }
+    // In the order in which they count.
+    let places = [
+        (KEY_VARIABLE, environment.get(KEY_VARIABLE).map(|_| String::new())),
+        (KEY_FILE, file.map(|path| path.display().to_string())),
+        (KEY_COMMAND, command.map(|path| path.display().to_string())),
+        (KEY_KEYRING, keyring.map(str::to_owned)),
+    ];
+    let mut set = places.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    if let Some((counts, _)) = set.next() {
+        found.warnings = set
+            .map(|(key, value)| {
+                let message = format!("is not used, because {counts} is set");
+                about(key, value, (message, format!("either this or {counts}")))
+            })
+            .collect();
     }
     found
 }

@@ -5,7 +5,9 @@ use serde_json::Value as Json;
 use toml::Value;
 
 use crate::network_rules::{HostNames, KeyPrefix, Origins, RedisUrl, SigningKeys};
-use crate::rules::{AbsolutePath, Any, Entries, Line, Optional, Rule, SecretUrl, ServerUrl, Within};
+use crate::rules::{
+    AbsolutePath, Any, CommandLine, Entries, Line, Optional, Rule, SecretUrl, ServerUrl, Within,
+};
 use crate::secret::REDACTED;
 use crate::sections::ProductionConfig;
 use crate::setting::{self, Kind, Setting};
@@ -208,6 +210,8 @@ pub(crate) static KEYS: &[Key] = keys! {
     api.base_url => ServerUrl,
     api.api_version => Any,
     api.api_key_file => Optional(AbsolutePath),
+    api.api_key_command => CommandLine,
+    api.api_key_keyring => Optional(Line),
     api.model => Line,
     api.max_output_tokens => Within(1, 1_000_000),
     api.connect_timeout => Within(ms(10), secs(600)),

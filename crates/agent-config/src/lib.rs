@@ -44,6 +44,7 @@ pub use choice::WhenDown;
 pub use choice::WhitelistLevel;
 pub use credentials::KeySource;
 pub use environment::Environment;
+pub use files::check_program;
 pub use folders::Folders;
 pub use identity::deployment_id;
 pub use layers::Sources;

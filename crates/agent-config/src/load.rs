@@ -87,7 +87,7 @@ pub fn examine(sources: &Sources) -> Examined {
     }
     merge.problems.sort();
     let mut warnings = merge.warnings();
-    warnings.extend(credentials.warning);
+    warnings.extend(credentials.warnings);
     let Merge {
         config,
         set,

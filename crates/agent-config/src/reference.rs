@@ -119,7 +119,7 @@ Values come from these layers; each goes before those above it:
 7. the command line
 
 `tools.denied_commands` and `tools.denied_paths` add up over the layers: what one denies, no other allows again.
-Files named `.env` are not read. The API key is in `ANTHROPIC_API_KEY`, or in the file that `api.api_key_file` names.
+Files named `.env` are not read. The API key is in `ANTHROPIC_API_KEY`, in the file that `api.api_key_file` names, printed by the program of `api.api_key_command`, or in the system's keyring (`api.api_key_keyring`).
 
 Sizes are written as `\"10 MiB\"` (units B, KiB, MiB, GiB, TiB, KB, MB, GB, TB), or as a number of bytes. Durations are
 written as `\"30s\"` (units ns, us, ms, s, m, h, d, w). Unknown keys are errors, and so is a file that cannot be read. Keys marked as not used are read and checked, but nothing acts on

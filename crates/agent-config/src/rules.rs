@@ -159,6 +159,40 @@ impl Rule<Vec<String>> for Entries {
     }
 }
 
+/// A program with its arguments, as the system is given them; empty for none. The program is named by its path: a name would be looked up
+/// in folders that others may choose.
+pub(crate) struct CommandLine;
+
+/// The most words of a command line. What needs more is a script.
+const MAX_WORDS: usize = 64;
+
+impl Rule<Vec<String>> for CommandLine {
+    fn check(&self, words: &Vec<String>) -> Result<(), String> {
+        let Some(program) = words.first() else {
+            return Ok(());
+        };
+        if words.len() > MAX_WORDS {
+            return Err(format!("has {} words", words.len()));
+        }
+        AbsolutePath
+            .check(&PathBuf::from(program))
+            .map_err(|wrong| format!("names a program whose path {wrong}"))?;
+        for (index, word) in words.iter().enumerate() {
+            if word.len() > MAX_ENTRY {
+                return Err(format!("has a word (number {}) that is too long", index + 1));
+            }
+            if word.contains('\0') {
+                return Err(format!("has a word (number {}) with a NUL in it", index + 1));
+            }
+        }
+        Ok(())
+    }
+
+    fn valid(&self) -> String {
+        format!("the absolute path of a program and its arguments, at most {MAX_WORDS} texts; empty for none")
+    }
+}
+
 /// An address that credentials may be sent to: encrypted, or on this machine, and nothing but an address.
 pub(crate) struct ServerUrl;
 
@@ -214,6 +248,26 @@ fn check_transport(url: &Url) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_line_names_its_program_by_path() {
+        let check = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+            CommandLine.check(&words).is_ok()
+        };
+        assert!(check(&[]) && check(&["/usr/bin/pass", "show", "a b; $(c)\n", ""]));
+        for wrong in [
+            &["pass"][..],
+            &["./pass"],
+            &["~/pass"],
+            &[""],
+            &["/bin/a\0b"],
+            &["/bin/a", "\0"],
+        ] {
+            assert!(!check(wrong), "{wrong:?}");
+        }
+        assert!(!check(&["/bin/a"; MAX_WORDS + 1]) && !check(&["/bin/a", &"x".repeat(MAX_ENTRY + 1)]));
+    }
 
     #[test]
     fn only_encrypted_or_local_servers() {

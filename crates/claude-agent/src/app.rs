@@ -1,6 +1,7 @@
 //! Puts everything together: the only code that sees the whole configuration. It cuts it into narrow values and builds
 //! upward, from connections to the agent: [`App`] is one session of a person or a script, [`Daemon`] serves many.
 
+mod asked;
 mod audit;
 mod check;
 mod core;
@@ -8,6 +9,7 @@ mod cut;
 mod daemon;
 mod descriptors;
 mod health;
+mod keyring;
 mod keys;
 mod lock;
 mod own_watch;

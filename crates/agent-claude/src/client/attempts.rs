@@ -117,7 +117,8 @@ impl ClaudeClient {
         let key = keys.current();
         let mut response = self.send_with(call, key.as_ref()).await?;
         if response.status() == StatusCode::UNAUTHORIZED
-            && let Some(next) = key.as_ref().and_then(|key| keys.rejected(key))
+            && let Some(key) = &key
+            && let Some(next) = keys.replacement(key).await
         {
             drop(response);
             response = self.send_with(call, Some(&next)).await?;

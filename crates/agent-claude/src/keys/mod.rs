@@ -4,6 +4,7 @@
 //! A request takes the key in use once and keeps it to its end: rotating changes what the next request takes, and nothing of
 //! those under way.
 
+mod renewal;
 mod rotation;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::{Mutex, RwLock};
 use url::Url;
 
+pub use renewal::{RENEWAL_PATIENCE, Renewals};
 pub use rotation::{NoStandby, Rotation, rotate, rotate_by_age, set_aside};
 
 use crate::messages::ApiVersion;
@@ -35,6 +37,8 @@ struct Ring {
     /// Read by every request, changed a few times a month.
     current: RwLock<Option<KeyInUse>>,
     keys: Mutex<Vec<ApiKey>>,
+    /// Where another key comes from when the only one is refused.
+    renewal: RwLock<Option<Arc<renewal::Renewal>>>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -141,6 +145,25 @@ impl KeyRing {
             .any(|key| key.state == KeyState::Standby)
     }
 
+    /// Whoever holds the answer is asked for another key when the only one is refused.
+    pub fn renewals(&self) -> Renewals {
+        Renewals::of(self.clone())
+    }
+
+    /// As [`rejected`](Self::rejected); where there is no other key, waits for whoever brings new ones, at most [`RENEWAL_PATIENCE`]. None when there is
+    /// nobody, or they brought the same one.
+    pub async fn replacement(&self, used: &KeyInUse) -> Option<KeyInUse> {
+        // Before asking, so that no answer is missed.
+        let answers = self.0.renewal.read().as_ref().map(|renewal| renewal.subscribe());
+        let next = self.rejected(used);
+        let (None, Some(mut answers)) = (&next, answers) else {
+            return next;
+        };
+        // Over when answered, when nobody answers any more, or when it takes too long: what is there then is looked at in each case.
+        drop(tokio::time::timeout(RENEWAL_PATIENCE, answers.changed()).await);
+        self.current().filter(|current| current.0.secret != used.0.secret)
+    }
+
     /// The API refused `used`: sets it aside. Gives the key to try next, the one that is in use by now; none where there is no
     /// other. The last key is never set aside, so that a fault of the server's does not leave the program without one.
     pub fn rejected(&self, used: &KeyInUse) -> Option<KeyInUse> {
@@ -152,6 +175,14 @@ impl KeyRing {
             return Some(current);
         }
         let Some(next) = keys.iter().position(|key| key.state == KeyState::Standby) else {
+            if let Some(renewal) = &*self.0.renewal.read() {
+                tracing::warn!(
+                    key = used.id(),
+                    "the API refuses the API key; another one is asked for"
+                );
+                renewal.ask();
+                return None;
+            }
             tracing::error!(
                 key = used.id(),
                 "the API refuses the API key, and there is no other; add one with `claude-agent keys add`"

@@ -174,3 +174,40 @@ fn what_a_ring_found_out_is_carried_over() {
     assert_eq!(states, [KeyState::Rejected, KeyState::Active, KeyState::Standby]);
     assert!(!set_aside(&mut stored, &ring.keys()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn requests_whose_only_key_is_refused_get_the_one_that_is_brought() {
+    let ring = KeyRing::new(&address(), vec![key("a", KeyState::Active)]).unwrap();
+    let used = ring.current().unwrap();
+    assert!(ring.replacement(&used).await.is_none(), "nobody brings keys");
+    let renewals = ring.renewals();
+    let bring = async {
+        renewals.asked().await;
+        ring.replace(vec![key("b", KeyState::Active)]).unwrap();
+        renewals.answered();
+    };
+    let (one, other, ()) = tokio::join!(ring.replacement(&used), ring.replacement(&used), bring);
+    assert_eq!((one.unwrap().id(), other.unwrap().id()), ("b", "b"));
+    // Too late for the first, and nobody need bring another.
+    assert_eq!(ring.replacement(&used).await.unwrap().id(), "b");
+
+    let same = async {
+        renewals.asked().await;
+        renewals.answered();
+    };
+    let current = ring.current().unwrap();
+    let (none, ()) = tokio::join!(ring.replacement(&current), same);
+    assert!(none.is_none(), "the same key again is no other");
+    let begun = tokio::time::Instant::now();
+    assert!(ring.replacement(&current).await.is_none());
+    assert_eq!(begun.elapsed(), RENEWAL_PATIENCE);
+    let gone = async {
+        tokio::task::yield_now().await;
+        drop(renewals);
+    };
+    let (none, ()) = tokio::join!(ring.replacement(&current), gone);
+    assert!(
+        none.is_none() && begun.elapsed() < 2 * RENEWAL_PATIENCE,
+        "whoever waits is told"
+    );
+}

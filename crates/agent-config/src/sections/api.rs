@@ -23,6 +23,12 @@ pub struct ApiConfig {
     /// those of `claude-agent keys` come after it.
     #[schemars(with = "Option<String>")]
     pub api_key_file: Option<PathBuf>,
+    /// A program that prints the API key, and its arguments: `["/usr/bin/pass", "show", "anthropic"]`. No shell reads it. It is asked
+    /// when the agent starts, and again when the API refuses the key.
+    pub api_key_command: Vec<String>,
+    /// The account under which the system's keyring (Secret Service) has the API key, with `claude-agent` as its service. It is asked as
+    /// the command is.
+    pub api_key_keyring: Option<String>,
     /// The model that answers.
     pub model: String,
     /// The most tokens that one answer may have.
@@ -53,6 +59,8 @@ impl Default for ApiConfig {
             base_url: Url::parse(DEFAULT_BASE_URL).expect("the built-in address is a URL; a test parses it"),
             api_version: ApiVersion::V2026_10_21,
             api_key_file: None,
+            api_key_command: Vec::new(),
+            api_key_keyring: None,
             model: "claude-opus-5-5".to_owned(),
             max_output_tokens: 32_000,
             connect_timeout: HumanDuration::secs(10),

@@ -137,6 +137,85 @@ fn the_key_file_must_be_private() {
 }
 
 #[test]
+fn of_several_places_for_the_key_the_first_counts_and_the_others_are_told() {
+    use agent_config::KeySource;
+    let folder = tempfile::tempdir().unwrap();
+    let all = "[api]\napi_key_command = [\"/bin/sh\", \"-c\", \"true\"]\napi_key_keyring = \"main\"";
+    let mut sources = user_file(folder.path(), all);
+    let loaded = load(&sources).unwrap();
+    assert_eq!(loaded.api_key, None, "who uses it asks");
+    assert!(
+        matches!(loaded.api_key_source, Some(KeySource::Command(program)) if program == Path::new("/bin/sh"))
+    );
+    let told = |loaded: &agent_config::Loaded| -> Vec<String> {
+        loaded
+            .warnings
+            .iter()
+            .map(|warning| warning.key.clone())
+            .collect()
+    };
+    let loaded = load(&sources).unwrap();
+    assert_eq!(told(&loaded), ["api.api_key_keyring"]);
+    sources.environment = Environment::from_pairs([("ANTHROPIC_API_KEY", "sk-ant-canary")]);
+    let loaded = load(&sources).unwrap();
+    assert_eq!(told(&loaded), ["api.api_key_command", "api.api_key_keyring"]);
+    let sources = user_file(folder.path(), "[api]\napi_key_keyring = \"main\"");
+    let loaded = load(&sources).unwrap();
+    assert_eq!(loaded.api_key_source, Some(KeySource::Keyring("main".to_owned())));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_for_the_key_is_only_run_from_where_nobody_else_can_put_another() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let program = bin.join("ask");
+    fs::write(&program, "#!/bin/sh\n").unwrap();
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let linked = folder.path().join("linked");
+    symlink(&program, &linked).unwrap();
+    for (of_program, of_bin, expected) in [
+        (0o755, 0o755, None),
+        (0o700, 0o1777, None),
+        (0o644, 0o755, Some("is not an executable file")),
+        (0o757, 0o755, Some("may be written by other users (mode 0757)")),
+        (0o775, 0o755, Some("may be written by other users (mode 0775)")),
+        (
+            0o755,
+            0o777,
+            Some("is in a folder that may be written by other users (mode 0777)"),
+        ),
+    ] {
+        set(&program, of_program);
+        set(&bin, of_bin);
+        for path in [&program, &linked] {
+            let sources = user_file(
+                folder.path(),
+                &format!("[api]\napi_key_command = [\"{}\"]", path.display()),
+            );
+            match expected {
+                None => assert!(load(&sources).is_ok()),
+                Some(expected) => {
+                    let said = problem(&sources);
+                    assert!(
+                        said.contains(expected) && said.contains("api.api_key_command"),
+                        "{said}"
+                    );
+                }
+            }
+        }
+    }
+    fs::remove_file(&program).unwrap();
+    let sources = user_file(
+        folder.path(),
+        &format!("[api]\napi_key_command = [\"{}\"]", linked.display()),
+    );
+    assert!(problem(&sources).contains("names a program that does not exist"));
+}
+
+#[test]
 fn the_key_in_the_environment_goes_before_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let mut sources = user_file(folder.path(), "[api]\napi_key_file = \"/nowhere/key\"");

@@ -50,6 +50,7 @@ pub use input::{definition, parse};
 pub use limits::ToolLimits;
 pub use live::LiveOutput;
 pub use output::{Bounded, HeadTail, bound_text};
+pub use process::{SecretCommand, SecretCommandError};
 pub use registry::ToolRegistry;
 pub use web_fetch::WebAccess;
 

@@ -6,6 +6,7 @@
 //! While the child runs, a watcher waits for the agent's end; if the agent is killed, the watcher kills the group.
 
 mod group;
+mod secret;
 mod watcher;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use super::children::{Child, Children};
 use super::live::Pacer;
 use super::{Bounded, HeadTail, LiveOutput};
 use group::Group;
+pub use secret::{SecretCommand, SecretCommandError};
 use watcher::Watcher;
 
 /// From the polite signal to the one that can't be refused: enough to flush files and remove locks.

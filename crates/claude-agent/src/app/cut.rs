@@ -25,7 +25,7 @@ pub(super) fn client(loaded: &Loaded, keys: &KeyRing) -> Result<ClaudeConfig, Ap
     if keys.current().is_none() && !is_loopback(&api.base_url) {
         return Err(misconfigured(
             format!("there is no API key for {}", api.base_url),
-            "add one with `claude-agent keys add`, or set ANTHROPIC_API_KEY, or api.api_key_file to a file with mode 0600; \
+            "add one with `claude-agent keys add`, or set ANTHROPIC_API_KEY, api.api_key_file to a file with mode 0600, or api.api_key_command; \
              `claude-agent demo` shows the agent without a key, `claude-agent simulate` stands in for the API",
         ));
     }

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use agent_claude::keys::{self, KeyError, KeyInUse, KeyRing, Rotation};
+use agent_claude::keys::{self, KeyError, KeyInUse, KeyRing, Rotation, single};
+use agent_config::environment::Environment;
 use agent_config::{ApiKey, Loaded, ProductionConfig, host_of};
 use agent_performance::lifecycle::Lifecycle;
 use agent_security::key_file::{KeyFile, KeyFileError, Version};
 use agent_security::redact::Redactor;
+use url::Url;
 
+use super::asked::Asked;
 use super::{AppError, misconfigured};
 
 /// The file with the keys that were added by hand, in the data folder.
@@ -22,9 +25,22 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Keys {
     ring: KeyRing,
     redactor: Redactor,
-    /// None where the key was set from outside: it then stays as it is for the life of the process.
-    stored: Option<Stored>,
+    origin: Origin,
 }
+
+/// Where they come from, and so what becomes of them.
+#[derive(Clone)]
+enum Origin {
+    /// The key was set from outside: it stays as it is for the life of the process.
+    Outside,
+    /// Somebody gave the key, and is asked for another when it is refused.
+    Asked(Asked, Url),
+    /// The file that commands change.
+    Stored(Stored),
+}
+
+/// What the key is called that somebody gave.
+pub(super) const ASKED: &str = "asked";
 
 #[derive(Clone)]
 struct Stored {
@@ -55,12 +71,16 @@ pub fn now() -> u64 {
 }
 
 impl Keys {
-    /// The key from the environment, a file or systemd, bound to the host of `api.base_url`; where there is none, the keys that
-    /// were added by hand. `redactor` takes all of them out from now on.
+    /// The key from the environment, a file, systemd, a program or the keyring, bound to the host of `api.base_url`; where none of them is
+    /// configured, the keys that were added by hand. `redactor` takes all of them out from now on. Waits at most half a minute for who is asked.
     ///
     /// # Errors
-    /// The file of keys can't be used, or no key may be sent to the host.
-    pub fn open(loaded: &Loaded, redactor: &Redactor) -> Result<Self, AppError> {
+    /// The file of keys can't be used, who is asked has none, or no key may be sent to the host.
+    pub async fn open(
+        loaded: &Loaded,
+        environment: &Environment,
+        redactor: &Redactor,
+    ) -> Result<Self, AppError> {
         let config = &loaded.config;
         let base_url = &config.api.base_url;
         if let Some(secret) = &loaded.api_key {
@@ -68,7 +88,15 @@ impl Keys {
             return Ok(Self {
                 ring: KeyRing::of(base_url, secret.clone()).map_err(unusable)?,
                 redactor: redactor.clone(),
-                stored: None,
+                origin: Origin::Outside,
+            });
+        }
+        if let Some(asked) = Asked::of(loaded, environment) {
+            let key = single(base_url, ASKED, asked.ask(redactor).await?);
+            return Ok(Self {
+                ring: KeyRing::new(base_url, vec![key]).map_err(unusable)?,
+                redactor: redactor.clone(),
+                origin: Origin::Asked(asked, base_url.clone()),
             });
         }
         let file = key_file(config);
@@ -86,7 +114,7 @@ impl Keys {
         Ok(Self {
             ring,
             redactor: redactor.clone(),
-            stored: Some(stored),
+            origin: Origin::Stored(stored),
         })
     }
 
@@ -100,11 +128,16 @@ impl Keys {
         &self.redactor
     }
 
-    /// Takes up what commands change in the file, rotates by age, and writes down which keys were refused, until `lifecycle`
-    /// ends.
+    /// Takes up what commands change in the file, rotates by age, and writes down which keys were refused; or asks for another key when the one that was
+    /// given is refused; until `lifecycle` ends.
     pub(super) fn keep(&self, lifecycle: &Lifecycle) {
-        let Some(mut stored) = self.stored.clone() else {
-            return;
+        let mut stored = match &self.origin {
+            Origin::Outside => return,
+            Origin::Asked(asked, base_url) => {
+                let asked = asked.clone();
+                return asked.keep(&self.ring, base_url.clone(), &self.redactor, lifecycle);
+            }
+            Origin::Stored(stored) => stored.clone(),
         };
         let (ring, redactor, stop) = (self.ring.clone(), self.redactor.clone(), lifecycle.token());
         drop(lifecycle.spawn("api-keys", async move {

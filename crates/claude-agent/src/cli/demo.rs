@@ -97,7 +97,7 @@ async fn play(
         ..Sources::default()
     };
     let loaded = agent_config::load(&sources)?;
-    let keys = Keys::open(&loaded, redactor)?;
+    let keys = Keys::open(&loaded, &sources.environment, redactor).await?;
     let app = App::build(
         &loaded,
         &environment,

@@ -54,7 +54,7 @@ pub(super) fn execute(
     done?;
     if let (false, Some(source)) = (quiet, &loaded.api_key_source) {
         output::note(&format!(
-            "the key in {source} is used, and not those that are stored here"
+            "the key from {source} is used, and not those that are stored here"
         ));
     }
     Ok(Exit::Done)

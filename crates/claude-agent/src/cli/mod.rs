@@ -125,8 +125,10 @@ fn dispatch(cli: Cli, redactor: &Redactor) -> Result<Exit, Failure> {
         }
         Command::Run(args) => {
             let (loaded, environment) = load(&common, redactor, Some(&args.agent))?;
-            let keys = Keys::open(&loaded, redactor)?;
-            block_on(run::execute(loaded, &environment, &keys, args, common.quiet))
+            block_on(async {
+                let keys = Keys::open(&loaded, &environment, redactor).await?;
+                run::execute(loaded, &environment, &keys, args, common.quiet).await
+            })
         }
         Command::Serve(args) => {
             let sources = daemon_sources(&common, &args)?;
@@ -134,13 +136,17 @@ fn dispatch(cli: Cli, redactor: &Redactor) -> Result<Exit, Failure> {
             let logs = app::log_buffer(redactor);
             let spans = SpanTimings::default();
             logging::start_daemon(&loaded.config, &logs, &spans, redactor);
-            let keys = Keys::open(&loaded, redactor)?;
-            block_on(serve::execute(loaded, sources, &keys, logs, &spans, common.quiet))
+            block_on(async {
+                let keys = Keys::open(&loaded, &sources.environment, redactor).await?;
+                serve::execute(loaded, sources, &keys, logs, &spans, common.quiet).await
+            })
         }
         Command::Chat(args) => {
             let (loaded, environment) = load(&common, redactor, Some(&args.agent))?;
-            let keys = Keys::open(&loaded, redactor)?;
-            block_on(chat::execute(loaded, &environment, &keys, args))
+            block_on(async {
+                let keys = Keys::open(&loaded, &environment, redactor).await?;
+                chat::execute(loaded, &environment, &keys, args).await
+            })
         }
     }
 }

@@ -1,7 +1,8 @@
 //! API keys while the daemon runs: refused, rotated, added, never shown.
 
 use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 use agent_config::Secret;
@@ -12,12 +13,12 @@ use tokio::runtime::Runtime;
 use super::{Daemon, question};
 use crate::support::{Machine, expect_code, finish, finish_child, stderr, stdout, wait_until};
 
-const OLD: &str = "opaque-canary-old-0123456789";
+pub(super) const OLD: &str = "opaque-canary-old-0123456789";
 const NEW: &str = "opaque-canary-new-0123456789";
 const LATE: &str = "opaque-canary-late-0123456789";
 
 /// A simulator that refuses the first key.
-fn picky() -> (Runtime, Simulator) {
+pub(super) fn picky() -> (Runtime, Simulator) {
     let runtime = Runtime::new().unwrap();
     let config = SimulatorConfig {
         revoked_keys: vec![Secret::from(OLD)],
@@ -145,6 +146,96 @@ fn commands_on_api_keys_never_show_one() {
     nothing_shows(&machine, &outputs);
 }
 
+/// A program that prints what is in the file `vault`, and says more than it should.
+fn helper(machine: &Machine) -> PathBuf {
+    let path = machine.home().join("ask-vault");
+    let script = "#!/bin/sh\necho \"asked, with $1: $(cat \"$HOME/vault\")\" >&2\ncat \"$HOME/vault\"\necho x >> \"$HOME/asked\"\n";
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn words(program: &Path) -> String {
+    format!("[{:?}, \"a b; exit 1\"]", program.to_str().unwrap())
+}
+
+#[test]
+fn a_program_that_gives_the_api_key_is_asked_again_when_the_api_refuses_it() {
+    let machine = Machine::new();
+    let (_runtime, simulator) = picky();
+    let (program, vault) = (helper(&machine), machine.home().join("vault"));
+    std::fs::write(&vault, format!("{OLD}\n")).unwrap();
+    // Nobody reads its log before it ends, and there are many refusals.
+    let mut command = machine.command(&["serve", "--listen", "127.0.0.1:0", "--log-level", "error"]);
+    command
+        .env("ANTHROPIC_BASE_URL", simulator.base_url())
+        .env("CLAUDE_AGENT__API__API_KEY_COMMAND", words(&program))
+        .env("CLAUDE_AGENT__SECURITY__RATE_LIMIT_REQUESTS_PER_MINUTE", "0");
+    let daemon = Daemon::start_command(&machine, command);
+    std::fs::write(&vault, format!("{NEW}\n")).unwrap();
+    daemon.post("/v1/messages", &question("hello")).expect(401);
+    wait_until("another key was asked for", || {
+        daemon.post("/v1/messages", &question("hello")).status == 200
+    });
+    let asked = std::fs::read_to_string(machine.home().join("asked")).unwrap();
+    assert_eq!(asked.lines().count(), 2, "not for every request");
+    std::fs::remove_file(&vault).unwrap();
+    daemon.post("/v1/messages", &question("hello")).expect(200);
+    daemon.signal("TERM");
+    let output = daemon.output();
+    expect_code(&output, 0);
+    nothing_shows(&machine, &[&output]);
+}
+
+#[test]
+fn a_program_that_gives_no_api_key_is_told_without_showing_what_it_printed() {
+    let machine = Machine::new();
+    let (_runtime, simulator) = picky();
+    let program = helper(&machine);
+    let vault = machine.home().join("vault");
+    let run = |words: &str| {
+        let mut command = machine.command(&["run", "hello"]);
+        command
+            .env("ANTHROPIC_BASE_URL", simulator.base_url())
+            .env("CLAUDE_AGENT__API__API_KEY_COMMAND", words);
+        finish(&mut command)
+    };
+    std::fs::write(&vault, format!("{NEW} {NEW}")).unwrap();
+    let two_words = run(&words(&program));
+    std::fs::write(&vault, NEW).unwrap();
+    let good = run(&words(&program));
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let open_to_all = run(&words(&program));
+    let no_path = run("[\"ask-vault\"]");
+    let gone = run("[\"/nowhere/ask-vault\"]");
+    // A project's file is no place for a program that is run.
+    machine.write(
+        ".claude-agent/config.toml",
+        format!("[api]\napi_key_command = {}\n", words(&program)),
+    );
+    let project = finish(
+        machine
+            .command(&["config", "check"])
+            .env("CLAUDE_AGENT__API__MODEL", "x"),
+    );
+    expect_code(&good, 0);
+    for (output, code, expected) in [
+        (&two_words, 8, "characters in it that no key has"),
+        (&open_to_all, 8, "chmod go-w"),
+        (&no_path, 8, "is not an absolute path"),
+        (&gone, 8, "does not exist"),
+    ] {
+        expect_code(output, code);
+        assert!(stderr(output).contains(expected), "{}", stderr(output));
+    }
+    let told = format!("{}{}", stdout(&project), stderr(&project));
+    assert!(told.contains("may not be set by a project's file"), "{told}");
+    nothing_shows(
+        &machine,
+        &[&two_words, &good, &open_to_all, &no_path, &gone, &project],
+    );
+}
+
 /// No output and no file but the one for keys has a key in it.
 fn nothing_shows(machine: &Machine, outputs: &[&Output]) {
     let canary = |bytes: &[u8]| {
@@ -160,7 +251,7 @@ fn nothing_shows(machine: &Machine, outputs: &[&Output]) {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.is_file() && !path.ends_with("keys.json") {
+            } else if path.is_file() && !path.ends_with("keys.json") && !path.ends_with("vault") {
                 assert!(!canary(&std::fs::read(&path).unwrap()), "{}", path.display());
             }
         }

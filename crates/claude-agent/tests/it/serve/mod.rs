@@ -4,6 +4,7 @@ mod audited;
 mod crashes;
 mod ends;
 mod health;
+mod keyring;
 mod keys;
 mod observed;
 mod page;
