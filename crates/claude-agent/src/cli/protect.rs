@@ -77,8 +77,10 @@ mod tests {
         let panicked = std::panic::catch_unwind(|| panic!("before {PLANTED} between\n{FORMED} after"));
         assert!(panicked.is_err());
         let in_thread = std::thread::spawn(|| {
-            let none: Result<(), String> = Err(format!("of a thread: {PLANTED}"));
-            none.unwrap();
+            let number = format!("of a thread: {PLANTED}").parse::<u8>();
+            number
+                .map_err(|error| format!("{error} of a thread: {PLANTED}"))
+                .unwrap();
         });
         assert!(in_thread.join().is_err());
         #[cfg(target_os = "linux")]
