@@ -16,6 +16,7 @@ mod own_watch;
 mod pace;
 mod performance;
 mod service_manager;
+mod telemetry;
 
 use std::path::{Path, PathBuf};
 

@@ -12,6 +12,7 @@ mod replicas;
 mod signing;
 mod start;
 mod tasks;
+mod telemetry;
 mod tls;
 mod wire;
 
