@@ -408,6 +408,11 @@ fn lines_are_signed_by_time_too_and_only_when_there_are_any() {
     assert_eq!(signed(folder.path()), 2);
 }
 
+fn strict(folder: &Path) -> AuditLog {
+    let redactor = Redactor::default();
+    AuditLog::open(folder.to_owned(), redactor, noon, WhenUnwritable::Refuse).unwrap()
+}
+
 fn asynchronous() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().build().unwrap()
 }
@@ -415,13 +420,7 @@ fn asynchronous() -> tokio::runtime::Runtime {
 #[test]
 fn events_of_tasks_are_all_written_in_their_order_and_beside_those_of_threads() {
     let folder = tempfile::tempdir().unwrap();
-    let open = AuditLog::open(
-        folder.path().to_owned(),
-        Redactor::default(),
-        noon,
-        WhenUnwritable::Refuse,
-    );
-    let log = open.unwrap();
+    let log = strict(folder.path());
     const EACH: usize = 2 * MAX_WAITING;
     std::thread::scope(|scope| {
         scope.spawn(|| (0..50).for_each(|number| log.record(call(number)).unwrap()));
@@ -459,13 +458,7 @@ fn events_of_tasks_are_all_written_in_their_order_and_beside_those_of_threads() 
 #[test]
 fn a_failure_is_told_to_each_who_waits_and_stands_until_something_is_written_again() {
     let folder = tempfile::tempdir().unwrap();
-    let open = AuditLog::open(
-        folder.path().to_owned(),
-        Redactor::default(),
-        noon,
-        WhenUnwritable::Refuse,
-    );
-    let log = open.unwrap();
+    let log = strict(folder.path());
     log.record(act(0)).unwrap();
     let path = files(folder.path()).pop().unwrap();
     let good = std::fs::read(&path).unwrap();
