@@ -93,11 +93,11 @@ mod tests {
         output::note("reached the end");
     }
 
-    #[test]
     #[expect(
         clippy::disallowed_methods,
         reason = "the child is this very program, and is told so by its environment"
     )]
+    #[test]
     fn secrets_in_crash_reports_are_taken_out_and_no_image_of_the_memory_is_left() {
         if std::env::var_os(IS_CHILD).is_some() {
             return panic_with_secrets();
