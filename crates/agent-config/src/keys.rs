@@ -182,6 +182,7 @@ pub(crate) static KEYS: &[Key] = keys! {
     performance.enable_compression => Any,
 
     monitoring.enable_metrics => Any,
+    monitoring.otlp_endpoint => Optional(ServerUrl),
     monitoring.metrics_export_interval => Within(secs(1), days(1)),
     monitoring.enable_health_checks => Any,
     monitoring.health_check_interval => Within(secs(1), days(1)),

@@ -4,7 +4,6 @@
 
 /// Keys, or whole sections where the name ends with a dot.
 const UNUSED: &[&str] = &[
-    "monitoring.metrics_export_interval",
     "monitoring.enable_alerting",
     "monitoring.alert_webhook_url",
     "monitoring.performance_thresholds.max_response_time_ms",

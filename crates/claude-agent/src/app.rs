@@ -17,6 +17,7 @@ mod pace;
 mod performance;
 mod reload;
 mod service_manager;
+mod telemetry;
 
 use std::path::{Path, PathBuf};
 

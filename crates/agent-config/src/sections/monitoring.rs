@@ -1,5 +1,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::secret::Secret;
 use crate::units::HumanDuration;
@@ -10,7 +11,11 @@ use crate::units::HumanDuration;
 pub struct MonitoringConfig {
     /// Record metrics.
     pub enable_metrics: bool,
-    /// How often metrics are pushed to an exporter.
+    /// Where telemetry is sent, by OTLP over HTTP: the address of a collector, to which `/v1/metrics` is added. Nothing is sent
+    /// while it is not set and `OTEL_EXPORTER_OTLP_ENDPOINT` is not either. The standard variables win over this key.
+    #[schemars(with = "Option<String>", extend("format" = "uri"))]
+    pub otlp_endpoint: Option<Url>,
+    /// How often metrics are sent there.
     pub metrics_export_interval: HumanDuration,
     /// Run health checks.
     pub enable_health_checks: bool,
@@ -42,6 +47,7 @@ impl Default for MonitoringConfig {
     fn default() -> Self {
         Self {
             enable_metrics: true,
+            otlp_endpoint: None,
             metrics_export_interval: HumanDuration::secs(60),
             enable_health_checks: true,
             health_check_interval: HumanDuration::secs(30),

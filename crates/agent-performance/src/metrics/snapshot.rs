@@ -58,8 +58,17 @@ pub struct Bucket {
 impl MetricsCollector {
     /// Everything that is known, the collector's own figures included.
     pub fn snapshot(&self) -> Snapshot {
+        self.taken(SeriesSnapshot::of)
+    }
+
+    /// The same without the statistics of the retention window, which cost most: for who sends totals again and again.
+    pub fn totals(&self) -> Snapshot {
+        self.taken(SeriesSnapshot::totals_of)
+    }
+
+    fn taken(&self, one: impl Fn(&Series) -> SeriesSnapshot) -> Snapshot {
         let mut series = Vec::new();
-        self.each_series(|one| series.push(SeriesSnapshot::of(one)));
+        self.each_series(|each| series.push(one(each)));
         series.extend(self.own_figures());
         series.sort_by(|a, b| (&a.name, &a.tags).cmp(&(&b.name, &b.tags)));
         Snapshot {
@@ -98,10 +107,17 @@ impl MetricsCollector {
 
 impl SeriesSnapshot {
     fn of(series: &Series) -> Self {
-        let mut totals = Totals::new();
-        series.totals_into(&mut totals);
         let mut window = Gathered::new();
         series.gather(&mut window);
+        SeriesSnapshot {
+            window: window.statistics(),
+            ..Self::totals_of(series)
+        }
+    }
+
+    fn totals_of(series: &Series) -> Self {
+        let mut totals = Totals::new();
+        series.totals_into(&mut totals);
         let counts = totals.at_or_below.iter().copied();
         let bounded = series.bounds.iter().zip(counts);
         let bounded = bounded.map(|(&bound, count)| Bucket {
@@ -130,7 +146,7 @@ impl SeriesSnapshot {
             },
             count: totals.figures.count,
             buckets,
-            window: window.statistics(),
+            window: None,
         }
     }
 }

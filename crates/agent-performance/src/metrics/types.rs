@@ -43,6 +43,23 @@ impl MetricUnit {
     }
 }
 
+impl MetricUnit {
+    /// The unit that others want it in, in a word where it has one, and what values are divided by to be in it: dividing by a
+    /// thousand is exact where it can be, multiplying by a thousandth is not.
+    pub fn base(self) -> (Option<&'static str>, f64) {
+        match self {
+            MetricUnit::Milliseconds => (Some("seconds"), 1_000.0),
+            MetricUnit::Seconds => (Some("seconds"), 1.0),
+            MetricUnit::Bytes => (Some("bytes"), 1.0),
+            MetricUnit::Kilobytes => (Some("bytes"), 1.0 / 1024.0),
+            MetricUnit::Megabytes => (Some("bytes"), 1.0 / (1024.0 * 1024.0)),
+            MetricUnit::Percentage => (Some("ratio"), 100.0),
+            MetricUnit::Rate => (Some("per_second"), 1.0),
+            MetricUnit::Count => (None, 1.0),
+        }
+    }
+}
+
 /// How a series is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

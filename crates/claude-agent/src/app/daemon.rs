@@ -27,7 +27,8 @@ use super::lock::DataLock;
 use super::pace::Pace;
 use super::reload::{self, Reload};
 use super::{
-    AppError, Presence, cut, descriptors, health, misconfigured, own_watch, service_manager, unavailable,
+    AppError, Presence, cut, descriptors, health, misconfigured, own_watch, service_manager, telemetry,
+    unavailable,
 };
 
 /// The file with the token, in the data folder.
@@ -109,6 +110,7 @@ impl Daemon {
         let watch = own_watch::begin(data);
         descriptors::make_room(config.server.max_connections.into());
         let mut core = Core::build(loaded, environment, keys, Presence::Person, Pace::DAEMON)?;
+        let collector = telemetry::collector(loaded, environment, &core, keys.redactor());
         let token_file = token_file(config);
         let kept = token::load_or_create(&token_file).map_err(|error| {
             unavailable(
@@ -118,16 +120,11 @@ impl Daemon {
         })?;
         let front = Lifecycle::new();
         let health = health::monitor(loaded, &core, keys.ring(), watch.as_ref(), &front).await?;
-        let parts = parts(
-            loaded,
-            &core,
-            keys,
-            &front,
-            &kept,
-            logs,
-            health.clone(),
-            watch.as_ref(),
-        )?;
+        let mut parts = parts(loaded, &core, keys, &front, &kept, logs, health.clone())?;
+        if let Some(why) = watch.as_ref().and_then(OwnWatch::safe_mode) {
+            parts.settings.serve_messages_cache = false;
+            parts.safe_mode = Some(why);
+        }
         let login_code = parts.logins.code(OWNER);
         let gateway = Gateway::bind(parts).await?;
         let addresses = gateway.addresses();
@@ -148,6 +145,7 @@ impl Daemon {
         };
         core.start();
         keys.keep(&front);
+        telemetry::start(collector, &core, &front);
         if let Some(watch) = &watch {
             own_watch::start(watch, core.performance.metrics(), &front);
         }
@@ -271,10 +269,8 @@ fn parts(
     kept: &Kept,
     logs: LogBuffer,
     health: Option<HealthMonitor>,
-    watch: Option<&OwnWatch>,
 ) -> Result<GatewayParts, AppError> {
     let config = &loaded.config;
-    let safe_mode = watch.and_then(OwnWatch::safe_mode);
     let mut credentials = Credentials::none();
     credentials
         .add(OWNER, &kept.token)
@@ -282,10 +278,7 @@ fn parts(
     let timeouts = cut::timeouts(config);
     let performance = &core.performance;
     Ok(GatewayParts {
-        settings: GatewaySettings {
-            serve_messages_cache: config.performance.cache_messages && safe_mode.is_none(),
-            ..settings(config)?
-        },
+        settings: settings(config)?,
         credentials,
         logins: PageLogins::default(),
         upstream: Upstream {
@@ -308,7 +301,7 @@ fn parts(
         cache: performance.cache().clone(),
         admission: performance.admission(),
         health,
-        safe_mode,
+        safe_mode: None,
         prices: core.prices.clone(),
         shared: performance.shared().map(|store| Sharing {
             store: store.clone(),

@@ -16,6 +16,7 @@ mod performance;
 mod resources;
 mod shared;
 mod system;
+mod telemetry;
 
 use super::types::{MetricKind, MetricUnit};
 
@@ -148,6 +149,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         title: "Health",
         rows: health::ROWS,
+    },
+    Group {
+        title: "Export of telemetry",
+        rows: telemetry::ROWS,
     },
     Group {
         title: "The audit log",

@@ -51,7 +51,7 @@ impl<'a> Family<'a> {
             Some(declared) => Cow::Borrowed(declared.help),
             None => Cow::Owned(format!("Recorded as {name}, which is not declared")),
         };
-        let (suffix, divisor) = base_unit(unit);
+        let (suffix, divisor) = unit.base();
         let agreed = AGREED.iter().find(|(ours, _, _)| *ours == name);
         let (wanted, kind) = match agreed {
             Some(&(_, theirs, kind)) => (theirs.to_owned(), kind),
@@ -142,20 +142,6 @@ pub(super) fn of(series: &[Arc<Series>]) -> impl Iterator<Item = &[Arc<Series>]>
 fn key_of(series: &Series) -> (&str, &'static str, &'static str) {
     let nature = series.nature;
     (&series.name, nature.kind.as_str(), nature.unit.symbol())
-}
-
-/// The unit that Prometheus wants, and what a value is divided by to be in it.
-fn base_unit(unit: MetricUnit) -> (Option<&'static str>, f64) {
-    match unit {
-        MetricUnit::Milliseconds => (Some("seconds"), 1_000.0),
-        MetricUnit::Seconds => (Some("seconds"), 1.0),
-        MetricUnit::Bytes => (Some("bytes"), 1.0),
-        MetricUnit::Kilobytes => (Some("bytes"), 1.0 / 1024.0),
-        MetricUnit::Megabytes => (Some("bytes"), 1.0 / (1024.0 * 1024.0)),
-        MetricUnit::Percentage => (Some("ratio"), 100.0),
-        MetricUnit::Rate => (Some("per_second"), 1.0),
-        MetricUnit::Count => (None, 1.0),
-    }
 }
 
 /// The name with its unit at the end, as often as it is there already; of a counter without `_total`.

@@ -13,6 +13,7 @@ mod replicas;
 mod signing;
 mod start;
 mod tasks;
+mod telemetry;
 mod tls;
 mod wire;
 
