@@ -258,6 +258,8 @@ fn lines_are_signed_by_time_too_and_only_when_there_are_any() {
         "the other one's signature counts"
     );
     assert_eq!(signed(folder.path()), 2);
+    appender.sign_if_due(at(50), CHECKPOINT_WITHIN).unwrap();
+    assert_eq!(signed(folder.path()), 3, "a clock that was set back");
 }
 
 fn strict(folder: &Path) -> AuditLog {

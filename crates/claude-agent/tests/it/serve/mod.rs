@@ -4,6 +4,7 @@ mod audited;
 mod crashes;
 mod ends;
 mod health;
+#[cfg(target_os = "linux")]
 mod keyring;
 mod keys;
 mod observed;
