@@ -117,6 +117,7 @@ if [ -d /run/systemd/system ]; then
         case "$package" in
             redis-server|prometheus) systemctl --quiet disable "$package.service" ;;
             nginx-light) systemctl --quiet disable nginx.service ;;
+            gnome-keyring) systemctl --quiet --global disable gnome-keyring-daemon.socket gnome-keyring-daemon.service ;;
         esac
     done
 fi

@@ -228,6 +228,17 @@ pub(crate) fn doubts(config: &ProductionConfig) -> Vec<Finding> {
 }
 
 impl ProductionConfig {
+    /// The keys whose values differ, in the order of the reference. Secrets are compared as well.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let differs = |key: &&keys::Key| key.exposed(self) != key.exposed(other);
+        KEYS.iter().filter(differs).map(|key| key.name).collect()
+    }
+
+    /// How many keys there are.
+    pub const fn key_count() -> usize {
+        KEYS.len()
+    }
+
     /// Checks every value and every combination of values.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use crate::api_key::{MAX_KEY_BYTES, parse_api_key};
 use crate::environment::Environment;
 use crate::files::{self, Allow, FileFault};
 use crate::problem::{Layer, Origin, Problem};
+use crate::program::check_program;
 use crate::secret::{REDACTED, Secret};
 use crate::sections::ProductionConfig;
 
@@ -99,7 +100,7 @@ pub(crate) fn find(
                 .push(about(KEY_FILE, path.display().to_string(), wrong)),
         }
     } else if let Some(program) = command {
-        match files::check_program(program) {
+        match check_program(program) {
             Ok(()) => found.source = Some(KeySource::Command(program.to_owned())),
             Err((what, valid)) => {
                 let wrong = (format!("names a program that {what}"), valid);

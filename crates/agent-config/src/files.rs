@@ -120,67 +120,6 @@ fn check_private(metadata: &fs::Metadata) -> Result<(), FileFault> {
     }
 }
 
-/// Whether the program at `path` can be trusted to be what its owner put there: an executable file of this user's or of root's that nobody else may
-/// write, in a folder of which the same is true. Links are followed first: the system follows them, too.
-///
-/// # Errors
-/// What is wrong with it, to be read after "the program", and what would be right.
-#[cfg(unix)]
-pub fn check_program(path: &Path) -> Result<(), (String, String)> {
-    use std::os::unix::fs::MetadataExt;
-    let absent = |error: io::Error| {
-        let fault = FileFault::from(error);
-        (fault.to_string(), fault.valid(path))
-    };
-    let real = fs::canonicalize(path).map_err(absent)?;
-    let about = fs::metadata(&real).map_err(absent)?;
-    if !about.is_file() || about.mode() & 0o111 == 0 {
-        return Err((
-            "is not an executable file".to_owned(),
-            "the path of a program".to_owned(),
-        ));
-    }
-    let me = rustix::process::geteuid().as_raw();
-    let folder = real.parent().unwrap_or(Path::new("/"));
-    let of_folder = fs::metadata(folder).map_err(absent)?;
-    for (what, place, about) in [("", &*real, &about), ("is in a folder that ", folder, &of_folder)] {
-        let owner = about.uid();
-        if owner != me && owner != 0 {
-            return Err((
-                format!("{what}belongs to another user (number {owner})"),
-                format!(
-                    "a program of this user's or of root's, in such a folder ({})",
-                    place.display()
-                ),
-            ));
-        }
-        // In a folder with this bit others may add files, but neither change nor replace ours.
-        let sticky = about.is_dir() && about.mode() & 0o1000 != 0;
-        if about.mode() & 0o022 != 0 && !sticky {
-            return Err((
-                format!(
-                    "{what}may be written by other users (mode {:04o})",
-                    about.mode() & 0o7777
-                ),
-                format!(
-                    "one that only its owner may write (type: chmod go-w '{}')",
-                    place.display()
-                ),
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Windows keeps programs by access lists that folders inherit; there is no mode to look at.
-///
-/// # Errors
-/// None.
-#[cfg(not(unix))]
-pub fn check_program(_: &Path) -> Result<(), (String, String)> {
-    Ok(())
-}
-
 #[cfg(not(unix))]
 fn check_private(_: &fs::Metadata) -> Result<(), FileFault> {
     // Windows keeps a user's folders private by access lists that folders inherit; there is no mode to look at.

@@ -110,6 +110,7 @@ pub(crate) enum OperationsTarget {
     Cache,
     Connections,
     Config,
+    Reload,
     Logs,
 }
 
@@ -296,6 +297,15 @@ pub(crate) static ROUTES: &[Route] = &[
         OperationsTarget::Config,
         "The configuration with the origin of each value, without secrets.",
     ),
+    Route {
+        method: Method::POST,
+        pattern: "/api/v1/config/reload",
+        surface: Surface::Operations,
+        access: Access::Credential,
+        body: BodyLimit::Own,
+        target: Target::Operations(OperationsTarget::Reload),
+        summary: "Reads the configuration again, applies what can change and names what needs a restart.",
+    },
     operations(
         Access::Credential,
         "/api/v1/logs",

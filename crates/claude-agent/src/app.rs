@@ -15,6 +15,7 @@ mod lock;
 mod own_watch;
 mod pace;
 mod performance;
+mod reload;
 mod service_manager;
 mod telemetry;
 

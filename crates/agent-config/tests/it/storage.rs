@@ -207,11 +207,28 @@ fn a_program_for_the_key_is_only_run_from_where_nobody_else_can_put_another() {
             }
         }
     }
-    fs::remove_file(&program).unwrap();
-    let sources = user_file(
-        folder.path(),
-        &format!("[api]\napi_key_command = [\"{}\"]", linked.display()),
+    // Higher up, and where only the link lies.
+    let (open, inner) = (folder.path().join("open"), folder.path().join("open/inner"));
+    fs::create_dir_all(&inner).unwrap();
+    let by_link = inner.join("link");
+    symlink(&program, &by_link).unwrap();
+    set(&bin, 0o755);
+    set(&program, 0o755);
+    let named = |path: &Path| {
+        user_file(
+            folder.path(),
+            &format!("[api]\napi_key_command = [\"{}\"]", path.display()),
+        )
+    };
+    assert!(load(&named(&by_link)).is_ok());
+    set(&open, 0o777);
+    let said = problem(&named(&by_link));
+    assert!(
+        said.contains("is in a folder that may be written") && said.contains("/open'"),
+        "{said}"
     );
+    fs::remove_file(&program).unwrap();
+    let sources = named(&linked);
     assert!(problem(&sources).contains("names a program that does not exist"));
 }
 

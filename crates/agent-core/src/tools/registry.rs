@@ -227,4 +227,36 @@ mod tests {
         )));
         assert_eq!(registry.names(), before);
     }
+
+    #[tokio::test]
+    async fn model_chosen_working_directories_are_refused_and_none_lasts() {
+        let bench = Bench::new();
+        let names = [
+            "cwd",
+            "workdir",
+            "working_directory",
+            "directory",
+            "root",
+            "workspace",
+        ];
+        for definition in bench.registry.definitions() {
+            let schema = definition.input_schema.expect("a schema");
+            for name in names {
+                assert!(
+                    schema["properties"].get(name).is_none(),
+                    "{}: {name}",
+                    definition.name
+                );
+            }
+        }
+        for name in names {
+            let refused = bench.prepare("bash", json!({ "command": "pwd", name: "/" }));
+            assert!(refused.is_err_and(|error| error.message.contains(name)), "{name}");
+        }
+        let root = bench.workspace.root().display().to_string();
+        let moved = bench.call("bash", json!({ "command": "cd / && pwd" })).await;
+        assert!(moved.content.starts_with("/\n"), "{}", moved.content);
+        let next = bench.call("bash", json!({ "command": "pwd" })).await;
+        assert!(next.content.starts_with(&root), "{}", next.content);
+    }
 }

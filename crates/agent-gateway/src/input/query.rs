@@ -240,4 +240,53 @@ mod tests {
             assert_eq!(refusal.status(), 400, "{query}");
         }
     }
+
+    #[test]
+    fn endpoints_are_never_taken_from_a_query() {
+        use crate::{api, operations};
+        let all = [
+            api::LIST_PARAMETERS,
+            api::MESSAGES_PARAMETERS,
+            api::EXPORT_PARAMETERS,
+            operations::METRICS_PARAMETERS,
+            operations::RESOURCES_PARAMETERS,
+            operations::LOGS_PARAMETERS,
+            operations::PROBE_PARAMETERS,
+        ];
+        for parameters in all {
+            for query in [
+                "base_url",
+                "url",
+                "host",
+                "endpoint",
+                "gateway",
+                "gatewayUrl",
+                "proxy",
+                "redirect",
+                "token",
+                "key",
+            ] {
+                let uri = format!("/x?{query}=https://evil.example").parse().unwrap();
+                assert_eq!(Query::read(&uri, parameters).expect_err(query).status(), 400);
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_query_is_read_as_declared_or_refused(
+            query in proptest::prop_oneof![
+                "[!-~]{0,80}",
+                "((text|limit|format|since|verbose|what)(=[!-%'-~]{0,12}|=[0-9]{1,22}|=%[0-9a-f]{2}%[0-9A-F]{2})?&?){0,5}",
+            ],
+        ) {
+            let Ok(uri) = format!("/x?{query}").parse::<Uri>() else { return Ok(()) };
+            let Ok(read) = Query::read(&uri, DECLARED) else { return Ok(()) };
+            let text = read.text("text").unwrap_or_default();
+            proptest::prop_assert!(text.chars().count() <= 3 && !text.chars().any(char::is_control));
+            proptest::prop_assert!((1..=10).contains(&read.integer("limit").unwrap()));
+            let format = read.text("format");
+            proptest::prop_assert!(matches!(format, None | Some("a" | "b")), "{format:?}");
+        }
+    }
 }

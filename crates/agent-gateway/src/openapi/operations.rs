@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::operation::{Operation, Schemas};
 use crate::operations::types::{Cache, Connections, LogPage, MetricsPage, Resources};
 use crate::operations::{LOGS_PARAMETERS, METRICS_PARAMETERS, PROBE_PARAMETERS, RESOURCES_PARAMETERS};
+use crate::reload::ReloadReport;
 use crate::routes::OperationsTarget;
 
 const OK: StatusCode = StatusCode::OK;
@@ -48,6 +49,15 @@ pub(super) fn describe(target: OperationsTarget, schemas: &mut Schemas) -> Opera
         }
         OperationsTarget::Config => {
             Operation::new("").gives(OK, "The configuration.", json!({}))
+        }
+        OperationsTarget::Reload => {
+            Operation::new("A configuration with a problem is refused whole, and the running one is kept. SIGHUP does the same.")
+                .gives(OK, "What changed.", schemas.written::<ReloadReport>())
+                .refuses(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "The configuration is wrong; every problem is told.",
+                )
+                .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many reloads wait, or the daemon is stopping.")
         }
         OperationsTarget::Logs => Operation::new("Secrets were taken out before the lines were kept.")
             .query(LOGS_PARAMETERS)

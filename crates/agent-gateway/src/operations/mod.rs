@@ -10,6 +10,7 @@ mod probes;
 pub(crate) mod types;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent_operations::health::HealthMonitor;
 use agent_performance::cache::ResponseCache;
@@ -17,18 +18,25 @@ use agent_performance::connection_pool::HttpConnectionPool;
 use agent_performance::memory::ResourceTracker;
 use agent_performance::metrics::MetricsCollector;
 use agent_performance::shared::Shared;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{Request, StatusCode};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::answer::{Answer, Refusal, json};
 use crate::input::{Kind, Parameter, Query};
-use crate::parts::{ConfigurationView, GatewayParts};
+use crate::parts::GatewayParts;
 use crate::pipeline::{Context, RequestBody};
+use crate::reload::{MAX_WAITING, ReloadRequest};
 use crate::routes::OperationsTarget;
 
 pub(crate) use figures::RESOURCES_PARAMETERS;
 pub use logs::LogBuffer;
 pub(crate) use metrics::PARAMETERS as METRICS_PARAMETERS;
 pub(crate) use probes::PARAMETERS as PROBE_PARAMETERS;
+
+/// When to come again while reloads wait: reading a few small files takes milliseconds.
+const RELOAD_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Answers the operations endpoints.
 pub(crate) struct Operations {
@@ -39,7 +47,8 @@ pub(crate) struct Operations {
     cache: ResponseCache,
     connections: Arc<HttpConnectionPool>,
     shared: Option<Shared>,
-    configuration: ConfigurationView,
+    configuration: Arc<ArcSwap<Value>>,
+    reloads: ArcSwapOption<mpsc::Sender<ReloadRequest>>,
     logs: LogBuffer,
 }
 
@@ -89,7 +98,8 @@ impl Operations {
             cache: parts.cache.clone(),
             connections: Arc::clone(&parts.upstream.connections),
             shared: parts.shared.as_ref().map(|sharing| sharing.store.clone()),
-            configuration: parts.configuration.clone(),
+            configuration: Arc::new(ArcSwap::from_pointee(parts.configuration.0.clone())),
+            reloads: ArcSwapOption::empty(),
             logs: parts.logs.clone(),
         }
     }
@@ -110,13 +120,50 @@ impl Operations {
             OperationsTarget::Cache => self.cache(&request),
             OperationsTarget::Connections => self.connections(&request),
             OperationsTarget::Config => self.config(&request),
+            OperationsTarget::Reload => self.reload(&request).await,
             OperationsTarget::Logs => self.logs(&request),
         }
     }
 
     fn config(&self, request: &Request<RequestBody>) -> Result<Answer, Refusal> {
         Query::read(request.uri(), &[])?;
-        Ok(json(StatusCode::OK, &self.configuration.0))
+        Ok(json(StatusCode::OK, &**self.configuration.load()))
+    }
+
+    pub(crate) fn configuration(&self) -> Arc<ArcSwap<Value>> {
+        Arc::clone(&self.configuration)
+    }
+
+    pub(crate) fn reloads(&self) -> mpsc::Receiver<ReloadRequest> {
+        let (sender, receiver) = mpsc::channel(MAX_WAITING);
+        self.reloads.store(Some(Arc::new(sender)));
+        receiver
+    }
+
+    /// Waits for the reload. Who gives up waiting does not stop it.
+    async fn reload(&self, request: &Request<RequestBody>) -> Result<Answer, Refusal> {
+        Query::read(request.uri(), &[])?;
+        let (answer, report) = oneshot::channel();
+        let asked = match self.reloads.load_full() {
+            Some(reloads) => reloads.try_send(ReloadRequest { answer }).is_ok(),
+            None => false,
+        };
+        if !asked {
+            let detail = "the configuration is being read already, or this program can't read it again";
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(RELOAD_RETRY_AFTER));
+        }
+        match report.await {
+            Ok(Ok(report)) => Ok(json(StatusCode::OK, &report)),
+            Ok(Err(problems)) => {
+                let told = problems.join("\n");
+                let detail = format!("the configuration is wrong, and the running one was kept:\n{told}");
+                Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, detail))
+            }
+            Err(_) => Err(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the daemon is stopping",
+            )),
+        }
     }
 
     fn logs(&self, request: &Request<RequestBody>) -> Result<Answer, Refusal> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent_performance::cleanup::Admission;
+use arc_swap::ArcSwap;
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::{Method, Request};
 use hyper::body::Incoming;
@@ -25,9 +26,9 @@ use crate::routes::{self, BodyLimit, Found, MAX_UPLOAD_BYTES, Route, Surface};
 const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct Judge {
-    pub(super) origins: OriginRules,
+    pub(super) origins: Arc<ArcSwap<OriginRules>>,
     door: Doorkeeper,
-    rates: RateLimits,
+    pub(super) rates: Arc<ArcSwap<RateLimits>>,
     places: Arc<Places>,
     admission: Admission,
     bodies: Arc<BodyBudget>,
@@ -39,13 +40,19 @@ impl Judge {
     pub(super) fn new(parts: &GatewayParts) -> Self {
         let settings = &parts.settings;
         Judge {
-            origins: OriginRules::new(&settings.allowed_hosts, &settings.allowed_origins),
+            origins: Arc::new(ArcSwap::from_pointee(OriginRules::new(
+                &settings.allowed_hosts,
+                &settings.allowed_origins,
+            ))),
             door: Doorkeeper::new(
                 parts.credentials.clone(),
                 parts.logins.clone(),
                 parts.audit.clone(),
             ),
-            rates: RateLimits::new(settings.limits.requests_per_minute, parts.shared.as_ref()),
+            rates: Arc::new(ArcSwap::from_pointee(RateLimits::new(
+                settings.limits.requests_per_minute,
+                parts.shared.as_ref(),
+            ))),
             places: Places::new(settings.limits.max_concurrent_requests),
             admission: parts.admission.clone(),
             bodies: BodyBudget::new(settings.limits.max_buffered_bodies),
@@ -74,7 +81,7 @@ impl Judge {
             access.routed(*index);
             frame.surface = route.surface;
         }
-        self.origins.check(caller.arrival, &head)?;
+        self.origins.load().check(caller.arrival, &head)?;
         if super::is_preflight(&head.method, &head.headers) {
             return Ok(None);
         }
@@ -86,6 +93,7 @@ impl Judge {
         if matches!(route.surface, Surface::Gateway | Surface::Agent) {
             frame.standing = self
                 .rates
+                .load_full()
                 .count(credential.as_ref(), route.surface, started)
                 .await?;
             if let Some(refusal) = frame.standing.as_ref().and_then(|standing| standing.refusal()) {

@@ -44,9 +44,14 @@ use crate::api::AgentApi;
 use crate::operations::Operations;
 use crate::page::{self, PageLogins};
 use crate::parts::GatewayParts;
+use crate::parts::{GatewaySettings, Sharing};
 use crate::relay::{InvalidUpstream, Relay};
+use crate::reload::{GatewayControl, LiveSettings, ReloadRequest};
 use crate::routes::{Surface, Target, surface_of};
 use judge::Judge;
+pub(crate) use origin::OriginRules;
+pub(crate) use rate::RateLimits;
+use tokio::sync::mpsc;
 
 /// The name under which each answer tells its request's id, as the Messages API does.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -95,6 +100,26 @@ impl Pipeline {
         &self.metrics
     }
 
+    /// Changes what can change while it runs. `settings` are those it was made with.
+    pub(crate) fn control(&self, settings: &GatewaySettings, sharing: Option<Sharing>) -> GatewayControl {
+        GatewayControl {
+            origins: Arc::clone(&self.judge.origins),
+            rates: Arc::clone(&self.judge.rates),
+            sharing,
+            configuration: self.operations.configuration(),
+            current: LiveSettings {
+                allowed_hosts: settings.allowed_hosts.clone(),
+                allowed_origins: settings.allowed_origins.clone(),
+                requests_per_minute: settings.limits.requests_per_minute,
+            },
+        }
+    }
+
+    /// Where clients' wishes to have the configuration read again arrive. Only the latest receiver gets them.
+    pub(crate) fn reloads(&self) -> mpsc::Receiver<ReloadRequest> {
+        self.operations.reloads()
+    }
+
     /// The agent API.
     pub(crate) fn api(&self) -> &AgentApi {
         &self.api
@@ -117,7 +142,7 @@ impl Pipeline {
             surface,
             standing: None,
             place: None,
-            page: self.judge.origins.configured(request.headers()).cloned(),
+            page: self.judge.origins.load().configured(request.headers()).cloned(),
             // Relayed answers are left as they are, so that nobody need ask.
             compress: self.compression
                 && surface != Surface::Gateway

@@ -17,7 +17,7 @@ const OWN_NAMES: [&str; 1] = ["localhost"];
 
 /// Which hosts and origins may be named.
 #[derive(Debug)]
-pub(super) struct OriginRules {
+pub(crate) struct OriginRules {
     hosts: Vec<String>,
     origins: Vec<String>,
 }
@@ -31,7 +31,7 @@ pub(super) struct Arrival {
 }
 
 impl OriginRules {
-    pub(super) fn new(hosts: &[String], origins: &[String]) -> Self {
+    pub(crate) fn new(hosts: &[String], origins: &[String]) -> Self {
         OriginRules {
             hosts: hosts.iter().map(|host| normal_host(host)).collect(),
             origins: origins

@@ -26,7 +26,7 @@ const RESET: HeaderName = HeaderName::from_static("anthropic-ratelimit-requests-
 const UNCOUNTED_RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// The limit of each credential; none when there is no limit.
-pub(super) struct RateLimits {
+pub(crate) struct RateLimits {
     limit: Option<Limit>,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Standing {
 }
 
 impl RateLimits {
-    pub(super) fn new(requests_per_minute: u32, sharing: Option<&Sharing>) -> Self {
+    pub(crate) fn new(requests_per_minute: u32, sharing: Option<&Sharing>) -> Self {
         let limit = NonZeroU32::new(requests_per_minute).map(|requests| {
             let gcra = Gcra::per_minute(requests);
             let window = gcra.window().as_secs();

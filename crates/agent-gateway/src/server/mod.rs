@@ -31,8 +31,11 @@ pub use tls::TlsError;
 
 use figures::Figures;
 
-use crate::parts::{GatewayParts, GatewaySettings};
+use tokio::sync::mpsc;
+
+use crate::parts::{GatewayParts, GatewaySettings, Sharing};
 use crate::pipeline::Pipeline;
+use crate::reload::{GatewayControl, ReloadRequest};
 
 /// The gateway, bound and not yet serving.
 pub struct Gateway {
@@ -40,6 +43,7 @@ pub struct Gateway {
     settings: GatewaySettings,
     lifecycle: Lifecycle,
     metrics: Option<MetricsCollector>,
+    sharing: Option<Sharing>,
     listeners: bind::Listeners,
     addresses: Addresses,
 }
@@ -87,10 +91,22 @@ impl Gateway {
             settings: parts.settings.clone(),
             lifecycle: parts.lifecycle.clone(),
             metrics: parts.metrics.clone(),
+            sharing: parts.shared.clone(),
             pipeline: Arc::new(Pipeline::new(parts)?),
             listeners,
             addresses,
         })
+    }
+
+    /// Changes what can change while it runs.
+    pub fn control(&self) -> GatewayControl {
+        self.pipeline.control(&self.settings, self.sharing.clone())
+    }
+
+    /// Where clients' wishes to have the configuration read again arrive; bounded, and without it they are refused. Only the
+    /// latest receiver gets them.
+    pub fn reloads(&self) -> mpsc::Receiver<ReloadRequest> {
+        self.pipeline.reloads()
     }
 
     /// Where it listens.

@@ -124,10 +124,9 @@ impl Appender {
     pub(super) fn sign_if_due(&mut self, now: DateTime<Utc>, patience: TimeDelta) -> Result<(), AuditError> {
         self.locked(|appender| {
             appender.find_tail()?;
-            if appender
-                .unsigned_since
-                .is_some_and(|since| now - since >= patience)
-            {
+            // Either way: a clock that was set back must not put it off.
+            let is_due = |since: DateTime<Utc>| (now - since).abs() >= patience;
+            if appender.unsigned_since.is_some_and(is_due) {
                 appender.write_checkpoint(now)?;
                 appender.unsynced = true;
             }

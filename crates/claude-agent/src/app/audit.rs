@@ -59,16 +59,20 @@ pub(super) fn keep(audit: &AuditLog, metrics: Option<&MetricsCollector>, lifecyc
     let mut figures = metrics.map(Figures::new);
     drop(lifecycle.spawn("audit-upkeep", async move {
         loop {
-            let log = audit.clone();
-            let signed = tokio::task::spawn_blocking(move || log.sign_if_due()).await;
-            if let Ok(Err(error)) = signed {
-                tracing::error!(%error, "the audit log can't be signed");
+            // Opening it was the first look, and the first request goes out before the next.
+            let pause = tokio::time::sleep(LOOK_INTERVAL);
+            let ends = stop.run_until_cancelled(pause).await.is_none();
+            if !ends {
+                let log = audit.clone();
+                let signed = tokio::task::spawn_blocking(move || log.sign_if_due()).await;
+                if let Ok(Err(error)) = signed {
+                    tracing::error!(%error, "the audit log can't be signed");
+                }
             }
             if let Some(figures) = &mut figures {
                 figures.record(&audit.standing(), Utc::now());
             }
-            let pause = tokio::time::sleep(LOOK_INTERVAL);
-            if stop.run_until_cancelled(pause).await.is_none() {
+            if ends {
                 return;
             }
         }

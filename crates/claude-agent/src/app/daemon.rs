@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agent_config::environment::Environment;
-use agent_config::{Loaded, ProductionConfig, Secret, SignatureAlgorithm, SigningKey};
+use agent_config::{Loaded, ProductionConfig, Secret, SignatureAlgorithm, SigningKey, Sources};
 use agent_gateway::{
     BindError, ConfigurationView, Gateway, GatewayLimits, GatewayParts, GatewaySettings, PageLogins, Sharing,
     TlsFiles, Upstream, UpstreamTimeouts,
@@ -18,12 +18,14 @@ use agent_security::audit::{AuditEvent, AuditLog};
 use agent_security::redact::Redactor;
 use agent_security::signature::{Algorithm, KeyError, VerifyingKey};
 use agent_security::token::{self, Credentials, Kept};
+use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
 use super::keys::Keys;
 use super::lock::DataLock;
 use super::pace::Pace;
+use super::reload::{self, Reload};
 use super::{
     AppError, Presence, cut, descriptors, health, misconfigured, own_watch, service_manager, telemetry,
     unavailable,
@@ -178,6 +180,18 @@ impl Daemon {
         self.watch.as_ref().map(OwnWatch::panics)
     }
 
+    /// From now on the configuration is read again, from the same places, at each hang-up and when a client asks for it.
+    pub fn reload_from(&self, sources: Sources, loaded: &Loaded, hang_ups: Option<Signal>) {
+        let reload = Reload::new(sources, loaded, self.gateway.control(), self.core.audit.clone());
+        let requests = self.gateway.reloads();
+        let stop = self.front.token();
+        let task = self.front.spawn("configuration-reload", async move {
+            stop.run_until_cancelled(reload.run(requests, hang_ups)).await;
+        });
+        // It ends with the front, which waits for it.
+        drop(task);
+    }
+
     /// Cancelling it stops the daemon in order.
     pub fn stopper(&self) -> CancellationToken {
         self.front.token()
@@ -294,7 +308,7 @@ fn parts(
             rate_limits_when_down: config.shared.rate_limits_when_down,
             nonces_when_down: config.shared.nonces_when_down,
         }),
-        configuration: configuration(loaded),
+        configuration: ConfigurationView(reload::first_view(loaded)),
         logs,
         lifecycle: front.clone(),
         version: env!("CARGO_PKG_VERSION"),
@@ -366,18 +380,4 @@ fn tls(config: &ProductionConfig) -> Option<TlsFiles> {
     // Validation saw to it that both are there where TLS is on.
     let (certificate, key) = files.filter(|_| security.enable_tls)?;
     Some(TlsFiles { certificate, key })
-}
-
-/// Every value with its origin, secrets left out.
-fn configuration(loaded: &Loaded) -> ConfigurationView {
-    let values = loaded.config.to_json();
-    let entry = |entry: &agent_config::OriginEntry| {
-        let pointer = format!("/{}", entry.key.replace('.', "/"));
-        serde_json::json!({
-            "key": entry.key,
-            "value": values.pointer(&pointer),
-            "origin": entry.origin.to_string(),
-        })
-    };
-    ConfigurationView(serde_json::json!({ "values": loaded.origins.iter().map(entry).collect::<Vec<_>>() }))
 }

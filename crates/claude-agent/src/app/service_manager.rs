@@ -34,6 +34,21 @@ pub(super) fn report(store: &SessionStore, lifecycle: &Lifecycle) {
     }));
 }
 
+/// Tells that the configuration is being read again; [`reloaded`] has to follow. `Type=notify-reload` wants the time with it.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => {
+            tracing::debug!(%error, "the time of a reload could not be told to the service manager")
+        }
+    }
+}
+
+/// Tells that the configuration was read, whether a new one holds or the old one was kept.
+pub(super) fn reloaded() {
+    tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
+}
+
 /// For ever.
 async fn feed(store: &SessionStore, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);

@@ -63,11 +63,14 @@ pub(super) fn execute(
 fn list(loaded: &Loaded, file: &KeyFile, format: DataFormat) -> Result<(), Failure> {
     let stored = file.load()?;
     let base_url = &loaded.config.api.base_url;
-    let outside = loaded.api_key.as_ref().zip(loaded.api_key_source.as_ref());
-    let mut keys: Vec<(String, ApiKey)> = outside
-        .map(|(secret, source)| (source.to_string(), single(base_url, "(outside)", secret.clone())))
-        .into_iter()
-        .collect();
+    // Who gives a key when it is asked for one is not asked for the sake of a list.
+    let outside = loaded.api_key_source.as_ref().map(|source| {
+        let known = loaded.api_key.clone();
+        let name = if known.is_some() { "(outside)" } else { "(asked)" };
+        let secret = known.unwrap_or_else(|| Secret::from(""));
+        (source.to_string(), single(base_url, name, secret))
+    });
+    let mut keys: Vec<(String, ApiKey)> = outside.into_iter().collect();
     let path = file.path().display().to_string();
     keys.extend(stored.into_iter().map(|key| (path.clone(), key)));
     let now = app::now();

@@ -132,13 +132,13 @@ fn dispatch(cli: Cli, redactor: &Redactor) -> Result<Exit, Failure> {
         }
         Command::Serve(args) => {
             let sources = daemon_sources(&common, &args)?;
-            let (loaded, environment) = load_from(sources, common.quiet)?;
+            let (loaded, _) = load_from(sources.clone(), common.quiet)?;
             let logs = app::log_buffer(redactor);
             let spans = SpanTimings::default();
             logging::start_daemon(&loaded.config, &logs, &spans, redactor);
             block_on(async {
-                let keys = Keys::open(&loaded, &environment, redactor).await?;
-                serve::execute(loaded, &environment, &keys, logs, &spans, common.quiet).await
+                let keys = Keys::open(&loaded, &sources.environment, redactor).await?;
+                serve::execute(loaded, sources, &keys, logs, &spans, common.quiet).await
             })
         }
         Command::Chat(args) => {

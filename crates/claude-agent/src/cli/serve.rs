@@ -3,8 +3,7 @@
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 
-use agent_config::environment::Environment;
-use agent_config::{Loaded, ProductionConfig};
+use agent_config::{Loaded, ProductionConfig, Sources};
 use agent_performance::instrumentation::SpanTimings;
 use agent_performance::metrics::FacadeRecorder;
 
@@ -17,14 +16,15 @@ use crate::app::{Daemon, Doors, Keys, LogBuffer};
 /// Serves until the first signal, then lets what is under way end. A second signal ends it at once.
 pub(super) async fn execute(
     loaded: Loaded,
-    environment: &Environment,
+    sources: Sources,
     keys: &Keys,
     logs: LogBuffer,
     spans: &SpanTimings,
     quiet: bool,
 ) -> Result<Exit, Failure> {
-    let mut interrupts = Interrupts::listen()?;
-    let daemon = Daemon::build(&loaded, environment, keys, logs).await?;
+    let (mut interrupts, hang_ups) = Interrupts::listen_as_daemon()?;
+    let daemon = Daemon::build(&loaded, &sources.environment, keys, logs).await?;
+    daemon.reload_from(sources, &loaded, hang_ups);
     if let Some(metrics) = daemon.metrics() {
         spans.connect(metrics);
         if let Err(error) = FacadeRecorder::install(metrics) {

@@ -1,7 +1,7 @@
 //! Interrupts: the first asks the program to stop in order, the second ends it at once.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -32,6 +32,15 @@ impl Interrupts {
                 false => Some(listen(SignalKind::hangup())?),
             },
         })
+    }
+
+    /// The same for a daemon. Where it has no terminal that could be closed, a hang-up asks it to read its configuration again,
+    /// and comes with the second value.
+    pub(super) fn listen_as_daemon() -> Result<(Self, Option<Signal>), Failure> {
+        let mut interrupts = Self::listen()?;
+        let has_terminal = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
+        let hang_ups = interrupts.hang_up.take_if(|_| !has_terminal);
+        Ok((interrupts, hang_ups))
     }
 
     /// Waits for the next one. Cancelling the wait loses no signal.

@@ -103,10 +103,14 @@ fn after_kill_9_the_next_start_serves_what_was_stored() {
 }
 
 #[test]
-fn a_closed_terminal_ends_it_unless_it_was_told_to_stay() {
+fn a_hang_up_does_not_end_what_has_no_terminal() {
     let (machine, simulator) = (Machine::new(), Simulator::start(&[]));
     let daemon = Daemon::start(&machine, &simulator);
     daemon.signal("HUP");
+    for _ in 0..5 {
+        daemon.get("/livez").expect(200);
+    }
+    daemon.signal("TERM");
     expect_code(&daemon.output(), 0);
 
     let plain = super::command(&machine, &simulator, &[]);

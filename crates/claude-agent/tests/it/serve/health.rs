@@ -129,6 +129,23 @@ fn the_service_manager_is_told_and_its_watchdog_is_fed_while_the_store_answers()
     store.execute_batch("ROLLBACK").unwrap();
     assert_eq!(next().trim(), "WATCHDOG=1");
 
+    daemon.signal("HUP");
+    let mut reloading = next();
+    while reloading.trim() == "WATCHDOG=1" {
+        reloading = next();
+    }
+    let said: Vec<_> = reloading.lines().collect();
+    assert!(said.contains(&"RELOADING=1"), "{reloading}");
+    assert!(
+        said.iter().any(|line| line.starts_with("MONOTONIC_USEC=")),
+        "{reloading}"
+    );
+    let mut ready = next();
+    while ready.trim() == "WATCHDOG=1" {
+        ready = next();
+    }
+    assert!(ready.lines().any(|line| line == "READY=1"), "{ready}");
+
     daemon.signal("TERM");
     let mut last = next();
     while last.trim() == "WATCHDOG=1" {

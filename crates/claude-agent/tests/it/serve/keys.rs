@@ -204,6 +204,16 @@ fn a_program_that_gives_no_api_key_is_told_without_showing_what_it_printed() {
     let two_words = run(&words(&program));
     std::fs::write(&vault, NEW).unwrap();
     let good = run(&words(&program));
+    let asked = machine.home().join("asked");
+    std::fs::remove_file(&asked).unwrap();
+    let mut list = machine.command(&["keys", "list"]);
+    let list = finish(list.env("CLAUDE_AGENT__API__API_KEY_COMMAND", words(&program)));
+    let listed = expect_code(&list, 0);
+    assert!(
+        listed.contains("(asked)") && listed.contains("ask-vault"),
+        "{listed}"
+    );
+    assert!(!asked.exists(), "a list asks nobody");
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o777)).unwrap();
     let open_to_all = run(&words(&program));
     let no_path = run("[\"ask-vault\"]");

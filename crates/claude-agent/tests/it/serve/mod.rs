@@ -4,10 +4,12 @@ mod audited;
 mod crashes;
 mod ends;
 mod health;
+#[cfg(target_os = "linux")]
 mod keyring;
 mod keys;
 mod observed;
 mod page;
+mod reload;
 mod replicas;
 mod signing;
 mod start;
