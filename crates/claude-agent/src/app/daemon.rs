@@ -144,7 +144,7 @@ impl Daemon {
             login_code,
         };
         core.start();
-        keys.keep(&front);
+        keys.keep(&front, &core.audit);
         telemetry::start(collector, &core, &front);
         if let Some(watch) = &watch {
             own_watch::start(watch, core.performance.metrics(), &front);
