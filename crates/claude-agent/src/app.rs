@@ -119,7 +119,7 @@ impl App {
         let mut core = Core::build(loaded, environment, keys, presence, Pace::SESSION)?;
         let choice = choose_session(&core.store, session, workspace).await?;
         core.start();
-        keys.keep(&core.lifecycle);
+        keys.keep(&core.lifecycle, &core.audit);
         Ok(Self {
             agent: core.agent.clone(),
             limits: cut::run_limits(&loaded.config),

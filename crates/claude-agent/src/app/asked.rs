@@ -7,10 +7,12 @@ use agent_config::environment::Environment;
 use agent_config::{KeySource, Loaded, Secret, check_program};
 use agent_core::tools::SecretCommand;
 use agent_performance::lifecycle::Lifecycle;
+use agent_security::audit::AuditLog;
 use agent_security::redact::Redactor;
 use tokio::time::Instant;
 use url::Url;
 
+use super::keys::{self, Change};
 use super::{AppError, keyring, misconfigured};
 
 /// How long an answer may take: somebody may have to type a passphrase or touch a key. Requests that wait for it wait longer.
@@ -83,18 +85,32 @@ impl Asked {
     }
 
     /// Asks again when the API refuses the key, until `lifecycle` ends.
-    pub(super) fn keep(self, ring: &KeyRing, base_url: Url, redactor: &Redactor, lifecycle: &Lifecycle) {
+    pub(super) fn keep(
+        self,
+        ring: &KeyRing,
+        base_url: Url,
+        redactor: &Redactor,
+        audit: AuditLog,
+        lifecycle: &Lifecycle,
+    ) {
         let renewals = ring.renewals();
         let (ring, redactor, stop) = (ring.clone(), redactor.clone(), lifecycle.token());
         drop(lifecycle.spawn("api-key-renewal", async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.renew(&renewals, &ring, &base_url, &redactor) => {}
+                () = self.renew(&renewals, &ring, &base_url, &redactor, &audit) => {}
             }
         }));
     }
 
-    async fn renew(&self, renewals: &Renewals, ring: &KeyRing, base_url: &Url, redactor: &Redactor) {
+    async fn renew(
+        &self,
+        renewals: &Renewals,
+        ring: &KeyRing,
+        base_url: &Url,
+        redactor: &Redactor,
+        audit: &AuditLog,
+    ) {
         // The start has just asked.
         let mut asked_at = Instant::now();
         loop {
@@ -103,8 +119,11 @@ impl Asked {
                 match self.ask(redactor).await {
                     Ok(secret) => {
                         let is_new = ring.current().is_none_or(|key| *key.secret() != secret);
-                        match ring.replace(vec![single(base_url, super::keys::ASKED, secret)]) {
-                            Ok(()) if is_new => tracing::info!("another API key was given, and is used"),
+                        match ring.replace(vec![single(base_url, keys::ASKED, secret)]) {
+                            Ok(()) if is_new => {
+                                tracing::info!("another API key was given, and is used");
+                                keys::record(audit, Change::Given).await;
+                            }
                             Ok(()) => tracing::error!(
                                 "the API refuses the API key, and the same one was given again; see to it that \
                                  api.api_key_command or api.api_key_keyring gives a good one"

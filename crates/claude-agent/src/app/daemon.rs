@@ -144,8 +144,8 @@ impl Daemon {
             login_code,
         };
         core.start();
-        keys.keep(&front);
         targets.start(&core);
+        keys.keep(&front, &core.audit);
         if let Some(watch) = &watch {
             own_watch::start(watch, core.performance.metrics(), &front);
         }

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agent_claude::keys::{self, KeyError, KeyInUse, KeyRing, Rotation, single};
 use agent_config::environment::Environment;
-use agent_config::{ApiKey, Loaded, ProductionConfig, host_of};
+use agent_config::{ApiKey, KeyState, Loaded, ProductionConfig, host_of};
 use agent_performance::lifecycle::Lifecycle;
+use agent_security::audit::{AuditEvent, AuditLog};
 use agent_security::key_file::{KeyFile, KeyFileError, Version};
 use agent_security::redact::Redactor;
 use url::Url;
@@ -39,6 +40,34 @@ enum Origin {
     Stored(Stored),
 }
 
+/// What was done to keys without a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The API refused it.
+    Refused(String),
+    /// It was too old, and another one took over.
+    Aged { from: String, to: String },
+    /// Who is asked gave another one.
+    Given,
+}
+
+/// Records what was done already; where that fails, the daemon's own log has it.
+pub(super) async fn record(audit: &AuditLog, change: Change) {
+    let (act, subject, by) = match change {
+        Change::Refused(id) => ("API key set aside", id, "API"),
+        Change::Aged { from, to } => ("API key rotated", format!("{from} to {to}"), "schedule"),
+        Change::Given => ("API key renewed", ASKED.to_owned(), "API"),
+    };
+    let event = AuditEvent::Administered {
+        act: act.to_owned(),
+        subject,
+        by: by.to_owned(),
+    };
+    if let Err(error) = audit.record_async(event).await {
+        tracing::error!(%error, "a change of the API keys was not recorded");
+    }
+}
+
 /// What the key is called that somebody gave.
 pub(super) const ASKED: &str = "asked";
 
@@ -52,6 +81,8 @@ struct Stored {
     version: Option<Version>,
     /// It was told that the key in use is too old.
     told_old: bool,
+    /// What was changed, until it is recorded: a few at a time.
+    changes: Vec<Change>,
 }
 
 /// The file with the keys that were added by hand.
@@ -106,6 +137,7 @@ impl Keys {
             host: host_of(base_url),
             interval: config.security.api_key_rotation_interval.duration(),
             told_old: false,
+            changes: Vec::new(),
             file,
         };
         redactor.learn(stored.keys.iter().map(|key| key.secret.clone()));
@@ -130,16 +162,23 @@ impl Keys {
 
     /// Takes up what commands change in the file, rotates by age, and writes down which keys were refused; or asks for another key when the one that was
     /// given is refused; until `lifecycle` ends.
-    pub(super) fn keep(&self, lifecycle: &Lifecycle) {
+    pub(super) fn keep(&self, lifecycle: &Lifecycle, audit: &AuditLog) {
         let mut stored = match &self.origin {
             Origin::Outside => return,
             Origin::Asked(asked, base_url) => {
                 let asked = asked.clone();
-                return asked.keep(&self.ring, base_url.clone(), &self.redactor, lifecycle);
+                return asked.keep(
+                    &self.ring,
+                    base_url.clone(),
+                    &self.redactor,
+                    audit.clone(),
+                    lifecycle,
+                );
             }
             Origin::Stored(stored) => stored.clone(),
         };
         let (ring, redactor, stop) = (self.ring.clone(), self.redactor.clone(), lifecycle.token());
+        let audit = audit.clone();
         drop(lifecycle.spawn("api-keys", async move {
             while stop
                 .run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL))
@@ -153,7 +192,12 @@ impl Keys {
                     stored
                 });
                 match look.await {
-                    Ok(after) => stored = after,
+                    Ok(after) => {
+                        stored = after;
+                        for change in std::mem::take(&mut stored.changes) {
+                            record(&audit, change).await;
+                        }
+                    }
                     Err(error) => {
                         tracing::error!(%error, "API keys are no longer watched; restart the daemon to take up changes");
                         return;
@@ -187,6 +231,11 @@ impl Stored {
         if !(refused || rotated) {
             return;
         }
+        for (before, after) in self.keys.iter().zip(&wanted) {
+            if after.state == KeyState::Rejected && before.state != KeyState::Rejected {
+                self.changes.push(Change::Refused(after.id.clone()));
+            }
+        }
         let (host, interval) = (&self.host, self.interval);
         let written: Result<Option<Rotation>, KeyFileError> = self.file.change(|keys| {
             keys::set_aside(keys, &held);
@@ -196,6 +245,10 @@ impl Stored {
             Ok(rotation) => {
                 if let Some(Rotation { from, to }) = rotation {
                     tracing::info!(from, to, "the API key was old, and was rotated");
+                    self.changes.push(Change::Aged {
+                        from: from.unwrap_or_default(),
+                        to,
+                    });
                 }
                 self.take_up(ring, redactor);
             }
@@ -245,7 +298,7 @@ impl From<KeyFileError> for AppError {
 
 #[cfg(test)]
 mod tests {
-    use agent_config::{KeyState, Secret};
+    use agent_config::Secret;
 
     use super::*;
 
@@ -266,6 +319,7 @@ mod tests {
         stored: Stored,
         ring: KeyRing,
         redactor: Redactor,
+        changes: Vec<Change>,
     }
 
     impl Fixture {
@@ -281,15 +335,18 @@ mod tests {
                     host: "api.anthropic.com".to_owned(),
                     interval: Duration::from_secs(30 * DAY),
                     told_old: false,
+                    changes: Vec::new(),
                     file,
                 },
                 redactor: Redactor::default(),
+                changes: Vec::new(),
                 _folder: folder,
             }
         }
 
         fn look_on(&mut self, day: u64) -> String {
             self.stored.look(&self.ring, &self.redactor, day * DAY);
+            self.changes = std::mem::take(&mut self.stored.changes);
             self.ring.current().unwrap().id().to_owned()
         }
     }
@@ -321,7 +378,13 @@ mod tests {
             .map(|key| key.state)
             .collect();
         assert_eq!(states, [KeyState::Retired, KeyState::Active]);
+        let aged = Change::Aged {
+            from: "a".to_owned(),
+            to: "b".to_owned(),
+        };
+        assert_eq!(fixture.changes, [aged]);
         assert_eq!(fixture.look_on(99), "b", "an old key is better than none");
+        assert_eq!(fixture.changes, []);
     }
 
     #[test]
@@ -345,6 +408,7 @@ mod tests {
         ]);
         fixture.ring.rejected(&fixture.ring.current().unwrap());
         assert_eq!(fixture.look_on(1), "b");
+        assert_eq!(fixture.changes, [Change::Refused("a".to_owned())]);
         assert_eq!(fixture.stored.file.load().unwrap()[0].state, KeyState::Rejected);
         std::fs::write(fixture.stored.file.path(), "broken").unwrap();
         assert_eq!(fixture.look_on(1), "b");

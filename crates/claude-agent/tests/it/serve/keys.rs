@@ -100,6 +100,11 @@ fn no_request_is_dropped_while_api_keys_are_refused_and_rotated() {
     daemon.signal("TERM");
     let output = daemon.output();
     expect_code(&output, 0);
+    let audit = expect_code(&finish(&mut machine.command(&["audit", "show"])), 0);
+    assert!(
+        audit.contains("act=API key set aside  subject=old  by=API"),
+        "{audit}"
+    );
     nothing_shows(&machine, &[&output]);
 }
 
@@ -184,6 +189,11 @@ fn a_program_that_gives_the_api_key_is_asked_again_when_the_api_refuses_it() {
     daemon.signal("TERM");
     let output = daemon.output();
     expect_code(&output, 0);
+    let audit = expect_code(&finish(&mut machine.command(&["audit", "show"])), 0);
+    assert!(
+        audit.contains("act=API key renewed  subject=asked  by=API"),
+        "{audit}"
+    );
     nothing_shows(&machine, &[&output]);
 }
 
