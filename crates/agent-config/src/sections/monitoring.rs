@@ -11,7 +11,7 @@ use crate::units::HumanDuration;
 pub struct MonitoringConfig {
     /// Record metrics.
     pub enable_metrics: bool,
-    /// Where telemetry is sent, by OTLP over HTTP: the address of a collector, to which `/v1/metrics` and `/v1/traces` are added. Nothing is sent
+    /// Where telemetry is sent, by OTLP over HTTP: the address of a collector, to which `/v1/metrics`, `/v1/traces` and `/v1/logs` are added. Nothing is sent
     /// while it is not set and `OTEL_EXPORTER_OTLP_ENDPOINT` is not either. The standard variables win over this key.
     #[schemars(with = "Option<String>", extend("format" = "uri"))]
     pub otlp_endpoint: Option<Url>,

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
+use agent_operations::telemetry::SentLine;
 use agent_security::redact::Redactor;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
@@ -131,6 +132,13 @@ impl LogBuffer {
         LogLayer(self.clone())
     }
 
+    /// The first lines behind a number, for who sends them on; at most so many.
+    pub fn lines_after(&self, after: u64, most: usize) -> Vec<SentLine> {
+        let ring = self.inner.ring.lock();
+        let lines = ring.lines.iter().filter(|line| line.seq > after).take(most);
+        lines.map(LogLine::to_send).collect()
+    }
+
     pub(super) fn select(&self, wanted: &Selection) -> LogPage {
         let ring = self.inner.ring.lock();
         let fits = |line: &&LogLine| {
@@ -204,6 +212,23 @@ impl fmt::Debug for LogBuffer {
 }
 
 impl LogLine {
+    fn to_send(&self) -> SentLine {
+        SentLine {
+            seq: self.seq,
+            time: self.time,
+            level: match self.level {
+                LogLevel::Error => Level::ERROR,
+                LogLevel::Warn => Level::WARN,
+                LogLevel::Info => Level::INFO,
+                LogLevel::Debug => Level::DEBUG,
+                LogLevel::Trace => Level::TRACE,
+            },
+            target: self.target.clone(),
+            message: self.message.clone(),
+            fields: self.fields.clone().into_iter().collect(),
+        }
+    }
+
     fn bytes(&self) -> usize {
         let fields: usize = self
             .fields

@@ -164,7 +164,7 @@ pub(super) fn attribute(key: &str, value: Value) -> KeyValue {
 }
 
 /// Since 1970; 0, which means that it is not known, for times that don't fit.
-fn nanoseconds(time: DateTime<Utc>) -> u64 {
+pub(super) fn nanoseconds(time: DateTime<Utc>) -> u64 {
     time.timestamp_nanos_opt()
         .and_then(|nanoseconds| u64::try_from(nanoseconds).ok())
         .unwrap_or(0)

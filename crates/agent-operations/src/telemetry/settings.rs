@@ -27,6 +27,8 @@ pub enum Signal {
     Metrics,
     /// Spans.
     Traces,
+    /// Lines of the log.
+    Logs,
 }
 
 impl Signal {
@@ -35,6 +37,7 @@ impl Signal {
         match self {
             Signal::Metrics => "METRICS",
             Signal::Traces => "TRACES",
+            Signal::Logs => "LOGS",
         }
     }
 
@@ -42,6 +45,7 @@ impl Signal {
         match self {
             Signal::Metrics => "v1/metrics",
             Signal::Traces => "v1/traces",
+            Signal::Logs => "v1/logs",
         }
     }
 
@@ -50,12 +54,14 @@ impl Signal {
         match self {
             Signal::Metrics => "OTEL_METRIC_EXPORT_INTERVAL",
             Signal::Traces => "OTEL_BSP_SCHEDULE_DELAY",
+            Signal::Logs => "OTEL_BLRP_SCHEDULE_DELAY",
         }
     }
 }
 
-/// How long spans wait for others to go with them, where `OTEL_BSP_SCHEDULE_DELAY` does not say it: OpenTelemetry's own default.
-pub const SPANS_WAIT: Duration = Duration::from_secs(5);
+/// How long spans and lines wait for others to go with them, where `OTEL_BSP_SCHEDULE_DELAY` or `OTEL_BLRP_SCHEDULE_DELAY` does
+/// not say it.
+pub const BATCH_WAIT: Duration = Duration::from_secs(5);
 
 /// Where one signal goes.
 #[derive(Clone, Debug)]

@@ -120,6 +120,7 @@ impl Daemon {
         })?;
         let front = Lifecycle::new();
         let health = health::monitor(loaded, &core, keys.ring(), watch.as_ref(), &front).await?;
+        let lines = logs.clone();
         let mut parts = parts(loaded, &core, keys, &front, &kept, logs, health.clone())?;
         if let Some(why) = watch.as_ref().and_then(OwnWatch::safe_mode) {
             parts.settings.serve_messages_cache = false;
@@ -144,7 +145,7 @@ impl Daemon {
             login_code,
         };
         core.start();
-        targets.start(&core);
+        targets.start(&core, lines);
         keys.keep(&front, &core.audit);
         if let Some(watch) = &watch {
             own_watch::start(watch, core.performance.metrics(), &front);

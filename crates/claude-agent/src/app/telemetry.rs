@@ -1,19 +1,23 @@
-//! Sending figures and spans to a collector of telemetry, where one is named.
+//! Sending figures, spans and lines of the log to a collector of telemetry, where one is named.
 
 use std::sync::Arc;
 
 use agent_config::Loaded;
 use agent_config::environment::Environment;
-use agent_operations::telemetry::{Collector, OtlpSettings, SPANS_WAIT, Signal, push_metrics, push_spans};
+use agent_operations::telemetry::{
+    BATCH_WAIT, Collector, OtlpSettings, Signal, push_logs, push_metrics, push_spans,
+};
 use agent_performance::instrumentation::Tracer;
 use agent_security::redact::Redactor;
 
+use super::LogBuffer;
 use super::core::Core;
 
 /// Where telemetry goes.
 pub(super) struct Targets {
     metrics: Option<Collector>,
     traces: Option<Collector>,
+    logs: Option<Collector>,
 }
 
 impl Targets {
@@ -34,15 +38,16 @@ impl Targets {
         };
         Targets {
             metrics: target(Signal::Metrics, monitoring.metrics_export_interval.duration()),
-            traces: target(Signal::Traces, SPANS_WAIT),
+            traces: target(Signal::Traces, BATCH_WAIT),
+            logs: target(Signal::Logs, BATCH_WAIT),
         }
     }
 
     /// Starts to send. Without figures there is nothing to. It ends with the agent, not with the gateway: what drains is told, too.
-    pub(super) fn start(self, core: &Core) {
+    pub(super) fn start(self, core: &Core, lines: LogBuffer) {
         let lifecycle = &core.lifecycle;
         let Some(figures) = core.performance.metrics() else {
-            if self.metrics.is_some() || self.traces.is_some() {
+            if self.metrics.is_some() || self.traces.is_some() || self.logs.is_some() {
                 tracing::warn!("nothing is sent to the collector: monitoring.enable_metrics is off");
             }
             return;
@@ -51,6 +56,12 @@ impl Targets {
             tracing::info!("metrics are sent to {}", collector.origin());
             let pushing = push_metrics(collector, figures.clone(), lifecycle.token());
             drop(lifecycle.spawn("push-metrics", pushing));
+        }
+        if let Some(collector) = self.logs {
+            tracing::info!("lines of the log are sent to {}", collector.origin());
+            let after = move |seq, most| lines.lines_after(seq, most);
+            let pushing = push_logs(collector, after, figures.clone(), lifecycle.token());
+            drop(lifecycle.spawn("push-logs", pushing));
         }
         if let Some(collector) = self.traces {
             let (tracer, finished) = Tracer::new(figures);
@@ -67,5 +78,6 @@ fn word(signal: Signal) -> &'static str {
     match signal {
         Signal::Metrics => "metrics",
         Signal::Traces => "spans",
+        Signal::Logs => "lines of the log",
     }
 }

@@ -9,6 +9,11 @@ pub(super) const ROWS: &[Declaration] = &[
         &["signal", "outcome"],
     ),
     Declaration::counter(
+        "telemetry.lines_dropped",
+        "Lines of the log that were forgotten here before the collector took any",
+        &[],
+    ),
+    Declaration::counter(
         "telemetry.spans_dropped",
         "Spans that were not sent: too many waited, or the collector was away for too long",
         &[],

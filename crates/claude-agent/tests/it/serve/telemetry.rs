@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::{metric, number_data_point};
@@ -202,6 +203,30 @@ fn a_turn_is_a_trace_from_the_caller_down_to_the_command() {
         seen.contains(&below) && !seen.contains("OTEL_"),
         "{below}: {seen}"
     );
+}
+
+#[test]
+fn lines_of_the_log_reach_a_collector_without_secrets() {
+    let (machine, simulator) = (Machine::new(), Simulator::start(&[]));
+    let (url, got) = receiver::<ExportLogsServiceRequest>("/v1/logs");
+    let mut command = command(&machine, &simulator, &[("MONITORING__OTLP_ENDPOINT", &url)]);
+    command
+        .env("OTEL_BLRP_SCHEDULE_DELAY", "1000")
+        .env("OTEL_EXPORTER_OTLP_HEADERS", HEADERS);
+    let daemon = Daemon::start_command(&machine, command);
+    let mut all = String::new();
+    let mut until = |wanted: &str| {
+        wait_until(wanted, || {
+            let (_, message) = got.recv_timeout(DEADLINE).unwrap();
+            all += &format!("{message:?}");
+            all.contains(wanted)
+        });
+    };
+    until("lines of the log are sent to");
+    daemon.signal("TERM");
+    expect_code(&daemon.output(), 0);
+    until("stopped serving");
+    assert!(!all.contains("never-printed"), "{all}");
 }
 
 #[test]
