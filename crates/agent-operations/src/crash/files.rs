@@ -1,15 +1,19 @@
 //! Small files of the watch: read up to a limit, written in one step, for their owner alone.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The largest file here is a report: a panic of 16 KiB, as JSON at most six times that, and some lines.
 const MAX_BYTES: u64 = 256 * 1024;
+
+/// What a link leads to is no file of ours.
+const NO_LINKS: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
@@ -17,7 +21,7 @@ pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
 
 /// The value in `file`; none where there is no such file. What is no such value is an error of kind `InvalidData`.
 pub(super) fn read<T: DeserializeOwned>(file: &Path) -> io::Result<Option<T>> {
-    let opened = match File::open(file) {
+    let opened = match OpenOptions::new().read(true).custom_flags(NO_LINKS).open(file) {
         Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -32,7 +36,12 @@ pub(super) fn read<T: DeserializeOwned>(file: &Path) -> io::Result<Option<T>> {
 pub(super) fn write(file: &Path, value: &impl Serialize) -> io::Result<()> {
     let beside = file.with_extension("new");
     let options = &mut OpenOptions::new();
-    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let options = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(NO_LINKS);
     let mut opened = options.open(&beside)?;
     opened.write_all(&serde_json::to_vec_pretty(value)?)?;
     std::fs::rename(&beside, file)

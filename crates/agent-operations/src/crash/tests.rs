@@ -171,6 +171,26 @@ fn files_that_something_else_put_there_stop_nobody() {
     assert_eq!(watch.recent_crashes(), 1);
 }
 
+#[test]
+fn links_are_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (place, foreign) = (folder.path().join("crash"), folder.path().join("foreign"));
+    std::fs::create_dir(&place).unwrap();
+    std::fs::write(&foreign, "{}").unwrap();
+    std::os::unix::fs::symlink(&foreign, place.join("starts.new")).unwrap();
+    OwnWatch::begin(&place, "1").unwrap_err();
+    std::fs::remove_file(place.join("starts.new")).unwrap();
+    std::os::unix::fs::symlink(&foreign, place.join("running.json")).unwrap();
+    assert_eq!(
+        begin(&place).found().unwrap().1.started_at,
+        None,
+        "it is there, and is not read"
+    );
+    #[expect(clippy::disallowed_methods, reason = "two bytes")]
+    let untouched = std::fs::read_to_string(&foreign).unwrap();
+    assert_eq!(untouched, "{}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_marker_says_that_its_process_lives() {
     let folder = tempfile::tempdir().unwrap();

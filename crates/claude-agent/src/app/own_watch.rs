@@ -56,7 +56,7 @@ pub(super) fn check(watch: &OwnWatch, metrics: MetricsCollector) -> impl HealthC
         let result = match &safe_mode {
             Some(why) => CheckResult::warn(format!("safe mode: {why}; stop it in order to leave safe mode")),
             None if recent > 0.0 => CheckResult::warn(format!(
-                "the daemon ended without order {recent} times within {minutes} minutes; its log names the reports"
+                "ends without order within {minutes} minutes: {recent}; the log names the reports"
             )),
             None => CheckResult::pass(format!("no crash within {minutes} minutes")),
         };

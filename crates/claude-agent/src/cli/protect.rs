@@ -73,7 +73,11 @@ mod tests {
     const IS_CHILD: &str = "PROTECTED_CHILD";
 
     fn panic_with_secrets() {
-        from_leaks(&Redactor::new(vec![Secret::from(PLANTED)]));
+        let redactor = Redactor::new(vec![Secret::from(PLANTED)]);
+        from_leaks(&redactor);
+        let folder = tempfile::tempdir().unwrap();
+        let watch = agent_operations::crash::OwnWatch::begin(folder.path(), "1").unwrap();
+        note_panics(watch.panics(), &redactor);
         let panicked = std::panic::catch_unwind(|| panic!("before {PLANTED} between\n{FORMED} after"));
         assert!(panicked.is_err());
         let in_thread = std::thread::spawn(|| {
@@ -83,6 +87,11 @@ mod tests {
                 .unwrap();
         });
         assert!(in_thread.join().is_err());
+        // What the report of a crash would hold.
+        #[expect(clippy::disallowed_methods, reason = "a small file of this test's own")]
+        let noted = std::fs::read_to_string(folder.path().join("panic.json")).unwrap();
+        assert!(noted.contains("of a thread: [redacted]"), "{noted}");
+        assert!(!noted.contains("canary"), "{noted}");
         #[cfg(target_os = "linux")]
         {
             use rustix::process::{DumpableBehavior, Resource, dumpable_behavior, getrlimit};
