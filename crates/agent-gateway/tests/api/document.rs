@@ -96,6 +96,8 @@ const ELSEWHERE: &[&str] = &[
     // `claude-agent`'s own tests switch it off.
     "operationsHealth 404",
     "operationsMetrics 404",
+    // Reads files that the gateway does not know of: `claude-agent`'s own tests.
+    "operationsReload",
     // Needs many clients at once: `busy`.
     "agentTurnEvents 503",
     "agentListMessages 503",
