@@ -6,20 +6,25 @@ use super::styled::{Colour, Line, Style, columns};
 
 /// The length of the part that later text can't change: everything up to the last blank line outside of a fenced block.
 /// That part can be shown for good while the rest is still coming.
+///
+/// Whole lines alone decide: what has come of a line may still turn into something else (` `` ` into a fence).
 pub(in crate::cli) fn finished_prefix(text: &str) -> usize {
     let mut finished = 0;
     let mut at = 0;
     let mut fence: Option<(char, usize)> = None;
     let mut in_list = false;
-    for line in text.split_inclusive('\n') {
+    for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
         let body = line.trim();
         at += line.len();
         match (fence, opening_fence(body)) {
             (None, Some(opened)) => fence = Some(opened),
-            (Some((mark, length)), Some((closing, count))) if closing == mark && count >= length => {
+            // A closing fence has nothing behind it (CommonMark 0.31, section 4.5).
+            (Some((mark, length)), Some((closing, count)))
+                if closing == mark && count >= length && body.len() == count =>
+            {
                 fence = None
             }
-            (None, None) if body.is_empty() && line.ends_with('\n') && !in_list => finished = at,
+            (None, None) if body.is_empty() && !in_list => finished = at,
             _ => {}
         }
         if fence.is_none() && !body.is_empty() {
@@ -319,6 +324,9 @@ mod tests {
             ("```\ncode\n\n```\n\nafter", 15),
             ("- a\n\n- b\n\n", 0),
             ("- a\n\nafter\n\n", 12),
+            ("-\n``", 0),
+            ("-\n```#", 0),
+            ("```\ncode\n```rust\n\nmore", 0),
         ] {
             assert_eq!(finished_prefix(text), finished, "{text:?}");
         }
